@@ -1,0 +1,27 @@
+package devices
+
+import "time"
+
+// Point is one stored value.
+type Point struct {
+	Time     time.Time
+	Received time.Time
+	Number   float64
+	Zones    []ZoneRef
+	Flags    Flags
+}
+
+// Bucket summarises the points of [Start, Start+step). A bucket without points
+// is absent from an answer: a gap stays a gap.
+type Bucket struct {
+	Start          time.Time
+	Min, Mean, Max float64
+	Count          int
+}
+
+// ZoneSeries is the history of one zone version: the buckets over all values of
+// the devices placed in it.
+type ZoneSeries struct {
+	Zone    ZoneRef
+	Buckets []Bucket
+}
