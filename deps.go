@@ -31,5 +31,8 @@ import (
  _ "gopkg.in/yaml.v3"
  _ "go.uber.org/goleak"
  _ "github.com/tidwall/gjson"
+ _ "github.com/spf13/cobra"
+ _ "github.com/klauspost/compress/gzip"
+ _ "golang.org/x/text/unicode/norm"
  _ "golang.org/x/sys/unix"
 )
