@@ -1,0 +1,75 @@
+# Vonglau. `make run` and `make test` are all a newcomer needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO       ?= go
+DATA     ?= data
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+WEB      := ops-center/web
+WEB_SRC  := $(shell find $(WEB) -path $(WEB)/node_modules -prune -o -path $(WEB)/dist -prune -o -type f -print)
+
+.PHONY: help
+help: ## what there is
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: run
+run: build ## build everything, start the server and a simulated city, print the wall's address
+	@deploy/run.sh
+
+.PHONY: build
+build: bin/vonglau bin/firmware-sim ## bin/vonglau and bin/firmware-sim, the wall included
+
+GO_SRC := $(shell find . -name '*.go' -not -path './$(WEB)/node_modules/*' -not -path './.cache/*') go.mod go.sum
+
+bin/vonglau: $(GO_SRC) $(WEB)/dist/index.html
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/vonglau
+
+bin/firmware-sim: $(GO_SRC)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/firmware-sim
+
+$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json
+	cd $(WEB) && npm ci --no-audit --no-fund && touch node_modules/.installed
+
+$(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB_SRC)
+	cd $(WEB) && npm run build
+	touch $@
+
+.PHONY: test
+test: tools build influxd ## install what the tests need and run every test
+	cd $(WEB) && npm test
+	VONGLAU_REQUIRE_TOOLS=1 $(GO) test -timeout 20m ./...
+	deploy/acceptance/run.sh
+
+.PHONY: test-race
+test-race: ## the Go tests under the race detector
+	$(GO) test -race -timeout 40m ./...
+
+.PHONY: tools
+tools: ## programs the tests start: mosquitto, coap-client, chromium
+	deploy/install-test-tools.sh
+
+.PHONY: influxd
+influxd: ## a real InfluxDB 1.8 for the tests: the one on PATH, else built
+	deploy/influxd/build.sh
+
+.PHONY: influxd2
+influxd2: ## a real InfluxDB 2.7, for whoever has Rust and half an hour
+	deploy/influxd/build2.sh
+
+.PHONY: check
+check: ## format, vet, lint, vulnerabilities, clean tree
+	deploy/check.sh
+
+.PHONY: bench
+bench: build influxd ## against Mosquitto + Telegraf into the same InfluxDB, in one run
+	deploy/bench/run.sh
+
+.PHONY: crash
+crash: build ## kill -9 under load, again and again: CYCLES=200 by default
+	deploy/acceptance/run.sh --only crash --cycles $${CYCLES:-200}
+
+.PHONY: clean
+clean: ## what was built; data stays
+	rm -rf bin $(WEB)/dist/assets $(WEB)/dist/index.html

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // the city's calendar must not depend on the host's files
+
+	"gopkg.in/yaml.v3"
+)
+
+// Config is the one configuration file. deploy/vonglau.example.yaml explains
+// every key, and a test parses it. An unknown key is an error.
+type Config struct {
+	Data    string        `yaml:"data"`
+	Listen  ListenConfig  `yaml:"listen"`
+	City    CityConfig    `yaml:"city"`
+	Ingest  IngestConfig  `yaml:"ingest"`
+	Journal JournalConfig `yaml:"journal"`
+	Series  SeriesConfig  `yaml:"series"`
+	Bridge  BridgeConfig  `yaml:"bridge"`
+	Live    LiveConfig    `yaml:"live"`
+	Log     LogConfig     `yaml:"log"`
+}
+
+// ListenConfig has the doors' addresses, "[::]:8080"; port 0 takes a free one.
+type ListenConfig struct {
+	HTTP  string `yaml:"http"`
+	MQTT  string `yaml:"mqtt"`
+	CoAP  string `yaml:"coap"`
+	Debug string `yaml:"debug"`
+}
+
+// CityConfig says where and in which time the city lives.
+type CityConfig struct {
+	Name     map[string]string `yaml:"name"`
+	Calendar string            `yaml:"calendar"`
+	// Area is the service area: west, south, east, north in degrees.
+	Area []float64 `yaml:"area"`
+	// Catalogue is a file of further quantities and profiles.
+	Catalogue string `yaml:"catalogue"`
+}
+
+// IngestConfig bounds what the gate believes and takes.
+type IngestConfig struct {
+	Past       time.Duration `yaml:"past"`
+	Future     time.Duration `yaml:"future"`
+	Late       time.Duration `yaml:"late"`
+	MaxPayload Size          `yaml:"max_payload"`
+}
+
+// JournalConfig bounds the log.
+type JournalConfig struct {
+	MaxAge  time.Duration `yaml:"max_age"`
+	MaxSize Size          `yaml:"max_size"`
+	MinFree Size          `yaml:"min_free"`
+	Linger  time.Duration `yaml:"linger"`
+}
+
+// SeriesConfig chooses and bounds the time series store.
+type SeriesConfig struct {
+	Retention time.Duration `yaml:"retention"`
+	Influx    InfluxConfig  `yaml:"influx"`
+}
+
+// InfluxConfig points at an InfluxDB; an empty URL keeps the embedded store.
+type InfluxConfig struct {
+	URL    string `yaml:"url"`
+	Org    string `yaml:"org"`
+	Bucket string `yaml:"bucket"`
+	Token  string `yaml:"token"`
+}
+
+// BridgeConfig points at an external MQTT broker; an empty URL has no bridge.
+type BridgeConfig struct {
+	URL      string `yaml:"url"`
+	Username string `yaml:"username"`
+	Password string `yaml:"password"`
+	ClientID string `yaml:"client_id"`
+	Group    string `yaml:"group"`
+	Topic    string `yaml:"topic"`
+}
+
+// LiveConfig bounds the push to the walls.
+type LiveConfig struct {
+	Rate    float64 `yaml:"rate"`
+	Screens int     `yaml:"screens"`
+}
+
+// LogConfig chooses what is logged and how.
+type LogConfig struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// DefaultConfig is safe and enough for one city on one server.
+func DefaultConfig() Config {
+	return Config{
+		Data:   "data",
+		Listen: ListenConfig{HTTP: "[::]:8080", MQTT: "[::]:1883", CoAP: "[::]:5683"},
+		City: CityConfig{
+			Name:     map[string]string{"vi": "Nam Định", "en": "Nam Định"},
+			Calendar: "Asia/Ho_Chi_Minh",
+			Area:     []float64{105.5, 19.8, 106.8, 20.8},
+		},
+		Ingest: IngestConfig{
+			Past: 30 * 24 * time.Hour, Future: 5 * time.Minute, Late: 2 * time.Minute, MaxPayload: 64 << 10,
+		},
+		Journal: JournalConfig{
+			MaxAge: 7 * 24 * time.Hour, MaxSize: 20 << 30, MinFree: 512 << 20, Linger: 2 * time.Millisecond,
+		},
+		Series: SeriesConfig{Retention: 400 * 24 * time.Hour},
+		Bridge: BridgeConfig{ClientID: "vonglau-bridge", Group: "vonglau", Topic: "devices/+/telemetry"},
+		Live:   LiveConfig{Rate: 4, Screens: 500},
+		Log:    LogConfig{Level: "info", Format: "text"},
+	}
+}
+
+// LoadConfig reads a file over the defaults. An empty path gives the defaults.
+func LoadConfig(path string) (Config, error) {
+	c := DefaultConfig()
+	if path == "" {
+		return c, nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("configuration: %w", err)
+	}
+	if err := parseConfig(raw, &c); err != nil {
+		return c, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func parseConfig(raw []byte, c *Config) error {
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// Check finds what cannot work before anything is started.
+func (c *Config) Check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Data == "" {
+		bad("data: name the folder for everything that is kept")
+	}
+	for key, addr := range map[string]string{"http": c.Listen.HTTP, "mqtt": c.Listen.MQTT, "coap": c.Listen.CoAP} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			bad("listen.%s: %q: write [address]:port, such as [::]:8080 (%v)", key, addr, err)
+		}
+	}
+	if c.Listen.Debug != "" {
+		host, _, err := net.SplitHostPort(c.Listen.Debug)
+		if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+			bad("listen.debug: %q: profiles show memory; only a loopback address such as [::1]:6060 is taken", c.Listen.Debug)
+		}
+	}
+	if _, err := time.LoadLocation(c.City.Calendar); err != nil {
+		bad("city.calendar: %q is no time zone; write one such as Asia/Ho_Chi_Minh", c.City.Calendar)
+	}
+	if a := c.City.Area; len(a) != 0 && (len(a) != 4 || a[0] >= a[2] || a[1] >= a[3] || a[0] < -180 || a[2] > 180 || a[1] < -90 || a[3] > 90) {
+		bad("city.area: %v: write [west, south, east, north] in degrees, longitude first", a)
+	}
+	if c.Ingest.Past <= 0 || c.Ingest.Future <= 0 {
+		bad("ingest.past and ingest.future: need a duration above 0")
+	}
+	if c.Ingest.MaxPayload < 256 || c.Ingest.MaxPayload > 16<<20 {
+		bad("ingest.max_payload: %s: need 256 bytes to 16 MiB", c.Ingest.MaxPayload)
+	}
+	if c.Series.Influx.URL != "" && c.Series.Influx.Bucket == "" {
+		bad("series.influx.bucket: name the bucket (for InfluxDB 1.8: database/retention-policy)")
+	}
+	if c.Live.Rate <= 0 || c.Live.Rate > 20 {
+		bad("live.rate: %v: need more than 0 and at most 20 frames a second", c.Live.Rate)
+	}
+	switch c.Log.Format {
+	case "text", "json":
+	default:
+		bad("log.format: %q: write text or json", c.Log.Format)
+	}
+	return errors.Join(errs...)
+}
+
+// Size is a number of bytes, written 512MiB, 20GiB or plain.
+type Size int64
+
+var sizeUnits = []struct {
+	name string
+	n    Size
+}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+// UnmarshalYAML reads the written form.
+func (s *Size) UnmarshalYAML(n *yaml.Node) error {
+	text := strings.TrimSpace(n.Value)
+	unit := Size(1)
+	for _, u := range sizeUnits {
+		if rest, ok := strings.CutSuffix(text, u.name); ok {
+			text, unit = strings.TrimSpace(rest), u.n
+			break
+		}
+	}
+	v, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || v < 0 || Size(v) > (1<<62)/unit {
+		return fmt.Errorf("line %d: %q is no size; write 512MiB or 20GiB", n.Line, n.Value)
+	}
+	*s = Size(v) * unit
+	return nil
+}
+
+func (s Size) String() string {
+	for _, u := range sizeUnits {
+		if s >= u.n && s%u.n == 0 {
+			return strconv.FormatInt(int64(s/u.n), 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(s), 10) + "B"
+}

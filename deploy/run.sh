@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# `make run`: the server, a simulated city and its 500 devices, until Ctrl-C.
+# Everything kept is in DATA (default ./data); starting again goes on with it.
+#   HTTP=[::1]:8080 MQTT=[::1]:1883 COAP=[::1]:5683 DEVICES=500 SCENARIO=typhoon SEED=7
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+DATA=${DATA:-data}
+HTTP=${HTTP:-[::1]:8080}
+MQTT=${MQTT:-[::1]:1883}
+COAP=${COAP:-[::1]:5683}
+DEVICES=${DEVICES:-500}
+SCENARIO=${SCENARIO:-typhoon}
+SEED=${SEED:-7}
+
+mkdir -p "$DATA"
+server_log=$DATA/server.log
+sim_log=$DATA/city.log
+server="" sim=""
+
+# The two are children of this shell: on Ctrl-C the city stops first, so that
+# the server can say good-bye to nobody in mid-sentence.
+stop() {
+  trap '' INT TERM
+  printf '\nstopping the city'
+  [ -z "$sim" ] || { kill -INT "$sim" 2>/dev/null || true; wait "$sim" 2>/dev/null || true; }
+  printf ', the server'
+  [ -z "$server" ] || { kill -TERM "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
+  echo '; what was acknowledged is in '"$DATA"'.'
+  exit "${1:-0}"
+}
+trap 'stop 0' INT TERM
+
+fail() { echo "$1" >&2; tail -n 15 "$2" >&2 2>/dev/null || true; stop 1; }
+
+rm -f "$DATA/addresses.json"
+setsid bin/vonglau serve --data "$DATA" --http "$HTTP" --mqtt "$MQTT" --coap "$COAP" >>"$server_log" 2>&1 &
+server=$!
+for _ in $(seq 300); do
+  [ ! -s "$DATA/addresses.json" ] || break
+  kill -0 "$server" 2>/dev/null || fail "the server did not start; its last words ($server_log):" "$server_log"
+  sleep 0.1
+done
+[ -s "$DATA/addresses.json" ] || fail "the server did not come up in 30 s ($server_log):" "$server_log"
+
+address() { sed -E 's/.*"'"$1"'" *: *"([^"]+)".*/\1/' <(tr -d '\n' <"$DATA/addresses.json"); }
+export VONGLAU_SERVER="http://$(address http)"
+VONGLAU_TOKEN=$(cat "$DATA/admin.token")
+export VONGLAU_TOKEN
+
+# The city's map is the server's after the first start.
+if ! bin/vonglau layer list --json | grep -q '"wards"'; then
+  echo "drawing the simulated city"
+  bin/firmware-sim city --seed "$SEED" --out "$DATA/city" >>"$sim_log" 2>&1 || fail "the city could not be drawn ($sim_log):" "$sim_log"
+  for file in "$DATA"/city/*.geojson; do
+    layer=$(basename "$file" .geojson)
+    join=()
+    case $layer in wards | flood_basins | feeders) join=(--join) ;; esac
+    bin/vonglau layer import "$layer" "$file" --code code --name name --valid-from 2025-07-01 "${join[@]}" >>"$sim_log" 2>&1 \
+      || fail "layer $layer was not taken ($sim_log):" "$sim_log"
+  done
+fi
+bin/vonglau rule apply deploy/demo/rules.yaml >>"$sim_log" 2>&1 || fail "the rules were not taken ($sim_log):" "$sim_log"
+
+setsid bin/firmware-sim run --server "$VONGLAU_SERVER" --token-file "$DATA/admin.token" \
+  --mqtt "$(address mqtt)" --coap "$(address coap)" \
+  --scenario "$SCENARIO" --devices "$DEVICES" --seed "$SEED" --state "$DATA/fleet.json" >>"$sim_log" 2>&1 &
+sim=$!
+
+cat <<EOF
+
+  Vonglau is up; $DEVICES simulated devices report ($SCENARIO).
+
+    wall   $VONGLAU_SERVER/#token=$VONGLAU_TOKEN
+
+  logs: $server_log, $sim_log. Ctrl-C stops both; the next start goes on from here.
+EOF
+
+while kill -0 "$server" 2>/dev/null && kill -0 "$sim" 2>/dev/null; do
+  wait -n "$server" "$sim" 2>/dev/null || true
+done
+kill -0 "$server" 2>/dev/null || fail "the server ended; its last words ($server_log):" "$server_log"
+fail "the city ended; its last words ($sim_log):" "$sim_log"

@@ -1,0 +1,374 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/plgd-dev/go-coap/v3/message"
+	"github.com/plgd-dev/go-coap/v3/message/codes"
+	"github.com/plgd-dev/go-coap/v3/message/pool"
+	coapnet "github.com/plgd-dev/go-coap/v3/net"
+	"github.com/plgd-dev/go-coap/v3/net/blockwise"
+	"github.com/plgd-dev/go-coap/v3/net/responsewriter"
+	"github.com/plgd-dev/go-coap/v3/options"
+	"github.com/plgd-dev/go-coap/v3/options/config"
+	"github.com/plgd-dev/go-coap/v3/udp"
+	udpclient "github.com/plgd-dev/go-coap/v3/udp/client"
+	udpserver "github.com/plgd-dev/go-coap/v3/udp/server"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"vonglau/devices"
+)
+
+const (
+	// exchangeLifetime is EXCHANGE_LIFETIME of RFC 7252 section 4.8.2: how long
+	// a message id must be recognised. The library forgets a peer's ids with the
+	// peer, so a peer must be kept at least as long.
+	exchangeLifetime = 247 * time.Second
+	// piggyback is how long a confirmable request may wait for the disk. The
+	// device retransmits after ACK_TIMEOUT, 2 s (section 4.8); by then it has
+	// its answer or is told to come back.
+	piggyback = 1500 * time.Millisecond
+	// blockSZX 512: with all headers such a block passes the smallest IPv6 MTU,
+	// 1280 (RFC 8200 section 5), behind a router that drops Packet Too Big.
+	blockSZX = blockwise.SZX512
+)
+
+// CoAPOptions of the CoAP door.
+type CoAPOptions struct {
+	// Peers and PeersPerSite bound the addresses remembered at once, in all and
+	// per /64: one host can speak from 2^64 of them.
+	Peers, PeersPerSite int
+	// Workers bounds the requests in work at once. When all are busy a request
+	// is dropped and the device retransmits it.
+	Workers int
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+func (o *CoAPOptions) defaults() {
+	if o.Peers == 0 {
+		o.Peers = 50_000
+	}
+	if o.PeersPerSite == 0 {
+		o.PeersPerSite = 4096
+	}
+	if o.Workers == 0 {
+		o.Workers = 1024
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// CoAP is the door for devices that speak CoAP over UDP (RFC 7252), block-wise
+// (RFC 7959) included.
+//
+//	POST coap://host/devices/{id}/telemetry?k=TOKEN   2.04
+//	GET  coap://host/.well-known/core                 2.05
+//
+// The answer to a confirmable request rides on its acknowledgement and leaves
+// after the journal's sync, never before: an empty acknowledgement would stop
+// the device's retransmission while the reading is still in memory.
+type CoAP struct {
+	opt    CoAPOptions
+	gate   *Gate
+	conn   *coapnet.UDPConn
+	server *udpserver.Server
+	work   chan struct{} // one token per worker
+
+	mu    sync.Mutex // guards peers, sites
+	peers int
+	sites map[netip.Prefix]int
+
+	running sync.WaitGroup
+	stop    sync.Once
+
+	dropped, malformed, panics prometheus.Counter
+}
+
+type (
+	coapConn    = udpclient.Conn
+	coapWriter  = responsewriter.ResponseWriter[*coapConn]
+	coapHandler = config.HandlerFunc[*coapConn]
+)
+
+// NewCoAP opens the socket; Start serves it.
+func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
+	o.defaults()
+	conn, err := coapnet.NewListenUDP("udp", addr, coapnet.WithErrors(func(error) {}))
+	if err != nil {
+		return nil, fmt.Errorf("coap: listen on %s: %w", addr, err)
+	}
+	make_ := promauto.With(o.Metrics)
+	c := &CoAP{
+		opt: o, gate: g, conn: conn,
+		work:  make(chan struct{}, o.Workers),
+		sites: map[netip.Prefix]int{},
+		dropped: make_.NewCounter(prometheus.CounterOpts{
+			Name: "vonglau_coap_dropped_total",
+			Help: "Datagrams dropped because all workers were busy or the sender's prefix had too many peers.",
+		}),
+		malformed: make_.NewCounter(prometheus.CounterOpts{
+			Name: "vonglau_coap_malformed_total",
+			Help: "Datagrams that are no CoAP message, and transport errors.",
+		}),
+		panics: make_.NewCounter(prometheus.CounterOpts{
+			Name: "vonglau_coap_panics_total",
+			Help: "Requests that ended in a recovered panic: each is a defect.",
+		}),
+	}
+	promauto.With(o.Metrics).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "vonglau_coap_peers", Help: "Addresses remembered for duplicate detection.",
+	}, func() float64 { c.mu.Lock(); defer c.mu.Unlock(); return float64(c.peers) })
+
+	c.server = udp.NewServer(
+		options.WithHandlerFunc(udpserver.HandlerFunc(c.serve)),
+		options.WithErrors(c.transportError),
+		options.WithMaxMessageSize(uint32(g.opt.Limits.Bytes()+1024)),
+		options.WithBlockwise(true, blockSZX, 30*time.Second),
+		options.WithInactivityMonitor(exchangeLifetime, func(cc *coapConn) { _ = cc.Close() }),
+		options.WithOnNewConn(c.admit),
+		options.WithProcessReceivedMessageFunc(config.ProcessReceivedMessageFunc[*coapConn](c.dispatch)),
+	)
+	return c, nil
+}
+
+// Addr is where the door listens.
+func (c *CoAP) Addr() net.Addr { return c.conn.LocalAddr() }
+
+// Start serves until Stop.
+func (c *CoAP) Start() {
+	c.running.Add(1)
+	go c.run()
+}
+
+func (c *CoAP) run() {
+	defer c.running.Done()
+	if err := c.server.Serve(c.conn); err != nil {
+		c.opt.Log.Error("coap: the listener ended", "error", err)
+	}
+}
+
+// Stop closes the socket and waits for the requests in work.
+func (c *CoAP) Stop() {
+	c.stop.Do(func() {
+		c.server.Stop()
+		_ = c.conn.Close()
+	})
+	c.running.Wait()
+}
+
+func (c *CoAP) transportError(err error) {
+	c.malformed.Inc()
+	c.opt.Log.Debug("coap: datagram not served", "error", err)
+}
+
+// admit keeps the peers within bounds. A peer over them is closed at once,
+// which makes the library drop its datagram.
+func (c *CoAP) admit(cc *coapConn) {
+	site := devices.SitePrefix(devices.PeerOf(cc.RemoteAddr()).Addr())
+	c.mu.Lock()
+	ok := c.peers < c.opt.Peers && c.sites[site] < c.opt.PeersPerSite
+	if ok {
+		c.peers++
+		c.sites[site]++
+	}
+	c.mu.Unlock()
+	if !ok {
+		c.dropped.Inc()
+		_ = cc.Close()
+		return
+	}
+	cc.AddOnClose(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.peers--
+		if c.sites[site]--; c.sites[site] == 0 {
+			delete(c.sites, site)
+		}
+	})
+}
+
+// dispatch runs a request in a worker of its own. The library calls it from one
+// goroutine per peer, and from its only reader when that one's queue is full:
+// it must not wait, or one slow peer stalls all.
+func (c *CoAP) dispatch(req *pool.Message, cc *coapConn, handler coapHandler) {
+	select {
+	case c.work <- struct{}{}:
+	default:
+		c.dropped.Inc()
+		cc.ReleaseMessage(req)
+		return
+	}
+	c.running.Add(1)
+	go c.process(req, cc, handler)
+}
+
+func (c *CoAP) process(req *pool.Message, cc *coapConn, handler coapHandler) {
+	defer c.running.Done()
+	defer func() { <-c.work }()
+	defer func() {
+		if v := recover(); v != nil {
+			c.panics.Inc()
+			c.opt.Log.Error("coap: request panicked", "from", cc.RemoteAddr(), "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	cc.ProcessReceivedMessageWithHandler(req, handler)
+}
+
+const coreLinks = `</devices>;rt="vonglau.telemetry";ct="50 60 110 112";title="POST /devices/{id}/telemetry?k=TOKEN"`
+
+func (c *CoAP) serve(w *coapWriter, r *pool.Message) {
+	path, err := r.Path()
+	if err != nil {
+		path = ""
+	}
+	switch path = strings.Trim(path, "/"); {
+	case path == ".well-known/core" && r.Code() == codes.GET:
+		c.respond(w, codes.Content, message.AppLinkFormat, coreLinks)
+	case path == ".well-known/core":
+		c.respond(w, codes.MethodNotAllowed, message.TextPlain, "")
+	default:
+		id, ok := strings.CutPrefix(path, "devices/")
+		id, ok2 := strings.CutSuffix(id, "/telemetry")
+		switch {
+		case !ok || !ok2 || strings.Contains(id, "/"):
+			c.refuse(w, devices.Refuse(devices.ReasonBadTopic, "no such resource; POST /devices/{id}/telemetry"))
+		case r.Code() != codes.POST && r.Code() != codes.PUT:
+			c.respond(w, codes.MethodNotAllowed, message.TextPlain, "")
+		default:
+			c.telemetry(w, r, id)
+		}
+	}
+}
+
+func (c *CoAP) telemetry(w *coapWriter, r *pool.Message, id string) {
+	from := devices.PeerOf(w.Conn().RemoteAddr())
+	device, err := c.gate.Authenticate(devices.ID(id), tokenOf(r))
+	if err != nil {
+		refusal := asRefusal(err)
+		refusal.Via, refusal.From = devices.ViaCoAP, from
+		if parsed, bad := devices.ParseID(id); bad == nil {
+			refusal.Device = parsed
+		}
+		c.gate.Refused(refusal, nil)
+		c.refuse(w, refusal)
+		return
+	}
+	payload, format, err := c.payload(r)
+	if err != nil {
+		refusal := asRefusal(err)
+		refusal.Device, refusal.Via, refusal.From = device.ID, devices.ViaCoAP, from
+		c.gate.Refused(refusal, nil)
+		c.refuse(w, refusal)
+		return
+	}
+	result := make(chan error, 1)
+	c.gate.Submit(Delivery{
+		Device: device, Via: devices.ViaCoAP, From: from, Format: format, Payload: payload,
+	}, func(err error) { result <- err })
+
+	ctx, cancel := context.WithTimeout(r.Context(), piggyback)
+	defer cancel()
+	select {
+	case err := <-result:
+		if err != nil {
+			c.refuse(w, err)
+			return
+		}
+		c.respond(w, codes.Changed, message.TextPlain, "")
+	case <-ctx.Done():
+		c.refuse(w, devices.Refuse(devices.ReasonUnavailable, "the disk is slow"))
+	}
+}
+
+// payload reads the body, put together from its blocks by the library, and its
+// format. There is no sniffing: a request without a Content-Format means
+// nothing defined (RFC 7252 section 5.5.1).
+func (c *CoAP) payload(r *pool.Message) ([]byte, devices.Format, error) {
+	number, err := r.ContentFormat()
+	if err != nil {
+		return nil, "", devices.Refuse(devices.ReasonBadFormat, "no Content-Format; send 50, 60, 110 or 112")
+	}
+	format, err := devices.FormatFromCoAP(uint16(number))
+	if err != nil {
+		return nil, "", err
+	}
+	if r.Body() == nil {
+		return nil, format, nil
+	}
+	limit := int64(c.gate.opt.Limits.Bytes())
+	payload, err := io.ReadAll(io.LimitReader(r.Body(), limit+1))
+	if err != nil {
+		return nil, "", devices.Refuse(devices.ReasonMalformed, "reading the payload: %v", err)
+	}
+	if int64(len(payload)) > limit {
+		return nil, "", devices.Refuse(devices.ReasonTooLarge, "payload over %d bytes", limit)
+	}
+	return payload, format, nil
+}
+
+func tokenOf(r *pool.Message) string {
+	queries, err := r.Queries()
+	if err != nil {
+		return ""
+	}
+	for _, q := range queries {
+		if token, ok := strings.CutPrefix(q, "k="); ok {
+			return token
+		}
+	}
+	return ""
+}
+
+// maxDiagnostic bounds the diagnostic payload (RFC 7252 section 5.5.2): to a
+// sender that has proven nothing the answer is never much larger than the
+// request.
+const maxDiagnostic = 96
+
+func (c *CoAP) refuse(w *coapWriter, err error) {
+	refusal, a := answerFor(err)
+	text := string(refusal.Reason)
+	if a.coap == codes.Unauthorized {
+		text = ""
+	} else if refusal.Detail != "" {
+		text += ": " + refusal.Detail
+	}
+	if len(text) > maxDiagnostic {
+		text = strings.ToValidUTF8(text[:maxDiagnostic], "")
+	}
+	var opts []message.Option
+	if refusal.Reason.Retry() {
+		// 5.03 and 4.29 carry the wait as Max-Age (RFC 7252 section 5.9.3.4, RFC 8516).
+		opts = append(opts, maxAge(retryAfter))
+	}
+	c.respond(w, a.coap, message.TextPlain, text, opts...)
+}
+
+func maxAge(d time.Duration) message.Option {
+	buf := make([]byte, 4)
+	n, _ := message.EncodeUint32(buf, uint32(d/time.Second))
+	return message.Option{ID: message.MaxAge, Value: buf[:n]}
+}
+
+func (c *CoAP) respond(w *coapWriter, code codes.Code, format message.MediaType, text string, opts ...message.Option) {
+	var body io.ReadSeeker
+	if text != "" {
+		body = bytes.NewReader([]byte(text))
+	}
+	if err := w.SetResponse(code, format, body, opts...); err != nil && !errors.Is(err, context.Canceled) {
+		c.opt.Log.Debug("coap: answer not built", "error", err)
+	}
+}
