@@ -22,6 +22,13 @@ type Device struct {
 	Added     time.Time `json:"added"`
 }
 
+// Public is the device as others may see it: without its credential.
+func (d *Device) Public() *Device {
+	p := *d
+	p.TokenHash = nil
+	return &p
+}
+
 // LifeState is a device's place in its life cycle.
 type LifeState string
 

@@ -18,8 +18,12 @@ type Profile struct {
 	// Moving devices send their position; fixed ones have one in the register.
 	Moving bool `json:"moving" yaml:"moving"`
 	// Main is the quantity shown when there is room for one.
-	Main   Quantity `json:"main" yaml:"main"`
-	Fields []Field  `json:"fields" yaml:"fields"`
+	Main Quantity `json:"main" yaml:"main"`
+	// Fields are what a device may send; none means every quantity there is.
+	Fields []Field `json:"fields" yaml:"fields"`
+
+	// index maps names and aliases to rules; a Catalogue fills it in.
+	index map[string]*rule
 }
 
 // Field is one quantity of a profile.
