@@ -1,0 +1,34 @@
+package firmwaresim
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync/atomic"
+)
+
+// flakyConn is a link that can lose an answer: once told to, it takes in what
+// the server sends next and ends the connection instead of passing it on. The
+// server has then answered, and the device does not know.
+type flakyConn struct {
+	net.Conn
+	deaf atomic.Bool
+}
+
+func dialFlaky(ctx context.Context, addr string) (*flakyConn, error) {
+	d := net.Dialer{Timeout: connectTimeout}
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &flakyConn{Conn: c}, nil
+}
+
+func (c *flakyConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.deaf.Load() {
+		_ = c.Conn.Close()
+		return 0, io.EOF
+	}
+	return n, err
+}
