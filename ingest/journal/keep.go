@@ -1,0 +1,467 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"vonglau/devices"
+)
+
+// Level is the short form of a State.
+type Level string
+
+const (
+	LevelOK       Level = "ok"
+	LevelDegraded Level = "degraded" // accepting, but something was lost
+	LevelRefusing Level = "refusing" // nothing of the field is accepted
+)
+
+// Code says what the journal suffers from.
+type Code string
+
+const (
+	CodeOK          Code = "ok"
+	CodeDamaged     Code = "damaged"      // records were lost; Resume acknowledges it
+	CodeStalled     Code = "stalled"      // the disk does not answer; ends by itself
+	CodeLowSpace    Code = "low_space"    // free space is under the reserve; ends by itself
+	CodeDiskFull    Code = "disk_full"    // a write found no space; ends by itself
+	CodeWriteFailed Code = "write_failed" // a write or sync failed; ends by Resume
+	CodeClosed      Code = "closed"
+)
+
+// State is what an operator has to know of the journal.
+type State struct {
+	Level  Level
+	Code   Code
+	Reason string // what happened
+	Hint   string // what to do
+	Since  time.Time
+	// Lost is what this run of the program found missing, the newest last,
+	// some of them when there are many. LostEntries counts all.
+	Lost        []Loss
+	LostEntries uint64
+	// First and Last bound the sequences to be had.
+	First, Last uint64
+	Bytes       uint64 // of the field stream
+	Free        int64  // on its filesystem
+	Queued      int    // entries waiting for the disk
+}
+
+// health is the part of a State that has a memory.
+type health struct {
+	mu       sync.Mutex
+	code     Code // of the trouble, empty when there is none
+	reason   string
+	since    time.Time
+	damage   time.Time // of the oldest unacknowledged loss
+	lost     []Loss
+	lostN    uint64
+	watchers []func(State)
+	changed  bool // since the watchers were called
+}
+
+const maxLosses = 100
+
+var hints = map[Code]string{
+	CodeDamaged:     "look at the ranges named; when they are accounted for, acknowledge with `resume`. Check the disk (smartctl, dmesg).",
+	CodeStalled:     "the disk does not answer: look at dmesg and at the load of the machine. It goes on by itself when it answers.",
+	CodeLowSpace:    "free space on the journal's filesystem or make it larger. It goes on by itself.",
+	CodeDiskFull:    "free space on the journal's filesystem or make it larger. It goes on by itself.",
+	CodeWriteFailed: "the disk or its filesystem failed: look at dmesg, repair it, then `resume`. Devices keep what is not acknowledged.",
+}
+
+// State tells how the journal is.
+func (j *Journal) State() State {
+	h := &j.health
+	h.mu.Lock()
+	s := State{Level: LevelOK, Code: CodeOK, Since: h.since, Lost: slices.Clone(h.lost), LostEntries: h.lostN}
+	switch {
+	case h.code != "":
+		s.Level, s.Code, s.Reason = LevelRefusing, h.code, h.reason
+	case !h.damage.IsZero():
+		s.Level, s.Code, s.Since = LevelDegraded, CodeDamaged, h.damage
+		s.Reason = fmt.Sprintf("%d entries lost; last: %s", h.lostN, h.lost[len(h.lost)-1])
+	}
+	h.mu.Unlock()
+	s.Hint = hints[s.Code]
+	s.First = j.oldest()
+	s.Last, _ = j.field.end()
+	j.field.mu.Lock()
+	s.Bytes = j.field.bytes
+	j.field.mu.Unlock()
+	s.Free, _, _ = space(j.o.Dir) // 0 when it cannot be told
+	s.Queued, _ = j.queue.len()
+	return s
+}
+
+// OnState calls f after each change, from one goroutine; f must not block.
+func (j *Journal) OnState(f func(State)) {
+	j.health.mu.Lock()
+	defer j.health.mu.Unlock()
+	j.health.watchers = append(j.health.watchers, f)
+}
+
+// broken reports whether the engine is not to be trusted.
+func (h *health) broken() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.code == CodeDiskFull || h.code == CodeWriteFailed
+}
+
+// severity orders the troubles: a worse one is not covered by a lesser one.
+func severity(c Code) int {
+	switch c {
+	case CodeLowSpace:
+		return 1
+	case CodeStalled:
+		return 2
+	case CodeDiskFull:
+		return 3
+	case CodeWriteFailed:
+		return 4
+	case CodeClosed:
+		return 5
+	}
+	return 0
+}
+
+// trouble shuts the door to the field for a reason.
+func (j *Journal) trouble(code Code, reason string) {
+	h := &j.health
+	h.mu.Lock()
+	if severity(code) <= severity(h.code) {
+		h.mu.Unlock()
+		return
+	}
+	h.code, h.reason, h.since, h.changed = code, reason, j.now(), true
+	h.mu.Unlock()
+	j.queue.refuse(devices.Refuse(devices.ReasonUnavailable, "the journal takes nothing: %s", code))
+	j.o.Log.Error("journal refuses entries", "code", string(code), "reason", reason, "hint", hints[code])
+	j.wakeKeeper()
+}
+
+// relief opens the door again if it was shut for one of the codes.
+func (j *Journal) relief(codes ...Code) {
+	h := &j.health
+	h.mu.Lock()
+	found := false
+	for _, c := range codes {
+		found = found || h.code == c
+	}
+	if !found {
+		h.mu.Unlock()
+		return
+	}
+	was := h.code
+	h.code, h.reason, h.since, h.changed = "", "", j.now(), true
+	h.mu.Unlock()
+	select {
+	case <-j.stopping:
+	default:
+		j.queue.refuse(nil)
+	}
+	j.o.Log.Info("journal accepts entries again", "after", string(was))
+	j.wakeKeeper()
+}
+
+// stalled is called while a sync takes too long.
+func (j *Journal) stalled() {
+	j.trouble(CodeStalled, fmt.Sprintf("a sync takes longer than %v", stallPatience))
+}
+
+// failed is called with the error of a write that the engine did not survive.
+func (j *Journal) failed(err error) {
+	if _, ok := errors.AsType[*devices.Refusal](err); ok {
+		return // our own refusal, not the engine's failure
+	}
+	if j.ctx.Err() != nil {
+		return // Close has lost its patience and says so itself
+	}
+	text := strings.ToLower(err.Error())
+	if strings.Contains(text, "no space left") || strings.Contains(text, "quota exceeded") {
+		j.trouble(CodeDiskFull, err.Error())
+		return
+	}
+	if free, _, serr := space(j.o.Dir); serr == nil && free < j.o.MinFree/4 {
+		// JetStream switches itself off without saying why.
+		j.trouble(CodeDiskFull, fmt.Sprintf("%v; %d bytes free", err, free))
+		return
+	}
+	j.trouble(CodeWriteFailed, err.Error())
+}
+
+// admit decides whether a chain may write n bytes now. The reserve under
+// MinFree is there for what the program itself has to write: cursors, acts,
+// registers.
+func (j *Journal) admit(c *chain, n int) error {
+	h := &j.health
+	h.mu.Lock()
+	code := h.code
+	h.mu.Unlock()
+	if code == CodeDiskFull || code == CodeWriteFailed {
+		return devices.Refuse(devices.ReasonUnavailable, "the journal takes nothing: %s", code)
+	}
+	free, _, err := space(j.o.Dir)
+	if err != nil {
+		return nil // the write itself will tell
+	}
+	floor := j.o.MinFree
+	if c != j.field {
+		floor /= 4
+	}
+	if free-int64(n) >= floor {
+		return nil
+	}
+	if c == j.field {
+		j.trouble(CodeLowSpace, fmt.Sprintf("%d bytes free, %d are kept in reserve", free, j.o.MinFree))
+	}
+	return devices.Refuse(devices.ReasonUnavailable, "the journal takes nothing: %s", CodeLowSpace)
+}
+
+// lost records and reports what is missing.
+func (j *Journal) lost(losses ...Loss) {
+	if len(losses) == 0 {
+		return
+	}
+	h := &j.health
+	h.mu.Lock()
+	for _, l := range losses {
+		h.lost = append(h.lost, l)
+		h.lostN += l.To - l.From + 1
+	}
+	if n := len(h.lost); n > maxLosses {
+		h.lost = slices.Clone(h.lost[n-maxLosses:])
+	}
+	if h.damage.IsZero() {
+		h.damage = j.now()
+	}
+	h.changed = true
+	h.mu.Unlock()
+	for _, l := range losses {
+		j.met.lost.Add(float64(l.To - l.From + 1))
+		j.o.Log.Error("journal entries lost", "stream", l.Stream, "from", l.From, "to", l.To, "reason", l.Reason, "hint", hints[CodeDamaged])
+	}
+	j.wakeKeeper()
+}
+
+// Resume is the operator's word that a failed disk was seen to, or that a loss
+// was noted. A broken engine is stopped, every block on disk is checked, the
+// newest are written anew (after a failed sync the kernel may take pages for
+// clean that never reached the disk), and the engine is started again. Only
+// then are entries accepted.
+func (j *Journal) Resume(ctx context.Context) error {
+	if j.health.broken() {
+		if err := j.reopen(ctx, true); err != nil {
+			return fmt.Errorf("resume journal: %w", err)
+		}
+	}
+	h := &j.health
+	h.mu.Lock()
+	h.damage, h.changed = time.Time{}, true
+	h.mu.Unlock()
+	j.relief(CodeWriteFailed, CodeDiskFull)
+	j.wakeKeeper()
+	return nil
+}
+
+// reopen exchanges the engine for a new one over the same directory.
+func (j *Journal) reopen(ctx context.Context, suspect bool) error {
+	j.gate.Lock()
+	defer j.gate.Unlock()
+	if j.eng == nil {
+		return refuseStopping
+	}
+	j.eng.stop()
+	if err := j.repair(ctx, suspect); err != nil {
+		return err
+	}
+	eng, err := startEngine(j.o.Dir, j.o.Log)
+	if err != nil {
+		return err // j.eng stays stopped; its errors are errEngine
+	}
+	j.eng = eng
+	j.mu.Lock()
+	chains := slices.Clone(j.chains)
+	j.mu.Unlock()
+	for _, c := range chains {
+		losses, err := c.attach(ctx, eng, true)
+		if err != nil {
+			return err
+		}
+		j.lost(losses...)
+		if c.attached != nil {
+			if err := c.attached(ctx, eng); err != nil {
+				return err
+			}
+		}
+	}
+	j.recent.poke()
+	return nil
+}
+
+func (j *Journal) wakeKeeper() {
+	select {
+	case j.poke <- struct{}{}:
+	default:
+	}
+}
+
+// keep is the journal's housekeeper: space, recovery, cursors, retention, and
+// the calls to those who watch the state.
+func (j *Journal) keep() {
+	defer j.keeping.Done()
+	tick := time.NewTicker(min(time.Second, j.o.CursorInterval))
+	defer tick.Stop()
+	var saved, swept time.Time
+	for {
+		select {
+		case <-tick.C:
+		case <-j.poke:
+		case <-j.gone:
+			j.tellWatchers()
+			return
+		}
+		j.tellWatchers()
+		j.recover()
+		j.tellWatchers()
+		if j.health.broken() {
+			continue
+		}
+		if time.Since(saved) >= j.o.CursorInterval {
+			saved = time.Now()
+			if err := j.saveCursors(j.ctx); err != nil {
+				j.o.Log.Warn("cursors stay as they were on disk", "error", err)
+			}
+		}
+		if time.Since(swept) >= sweepInterval {
+			swept = time.Now()
+			if err := j.sweep(j.ctx); err != nil {
+				j.o.Log.Warn("retention", "error", err)
+			}
+		}
+	}
+}
+
+// sweepInterval is how often retention looks.
+const sweepInterval = 10 * time.Second
+
+func (j *Journal) tellWatchers() {
+	h := &j.health
+	h.mu.Lock()
+	changed, watchers := h.changed, slices.Clone(h.watchers)
+	h.changed = false
+	h.mu.Unlock()
+	if !changed {
+		return
+	}
+	s := j.State()
+	for _, f := range watchers {
+		f(s)
+	}
+}
+
+// recover ends the troubles that end by themselves.
+func (j *Journal) recover() {
+	j.health.mu.Lock()
+	code := j.health.code
+	j.health.mu.Unlock()
+	if code != CodeLowSpace && code != CodeDiskFull {
+		return
+	}
+	free, _, err := space(j.o.Dir)
+	// A little more than the reserve, so that the door does not flap.
+	if err != nil || free < j.o.MinFree+j.o.MinFree/8 {
+		return
+	}
+	if code == CodeDiskFull {
+		if err := j.reopen(j.ctx, false); err != nil {
+			j.o.Log.Error("journal cannot be opened again, next try follows", "error", err)
+			return
+		}
+	}
+	j.relief(CodeLowSpace, CodeDiskFull)
+}
+
+// findFirst notes the oldest sequence of the field stream.
+func (j *Journal) findFirst(ctx context.Context) error {
+	_, r, err := j.field.read(ctx, 1)
+	switch {
+	case err == nil:
+		j.first.Store(r.first)
+	case errors.Is(err, errNoMessage):
+		end, _ := j.field.end()
+		j.first.Store(end + 1)
+	default:
+		return err
+	}
+	return nil
+}
+
+// sweep keeps the bounds of the field stream and the logs.
+func (j *Journal) sweep(ctx context.Context) error {
+	j.mu.Lock()
+	logs := slices.Collect(maps.Values(j.logs))
+	j.mu.Unlock()
+	for _, l := range logs {
+		if _, err := l.c.sweep(ctx, l.o.MaxBytes, l.o.MaxAge, math.MaxUint64); err != nil {
+			return fmt.Errorf("log %s: %w", l.name, err)
+		}
+	}
+	dropped, err := j.field.sweep(ctx, j.o.MaxBytes, j.o.MaxAge, j.slowest())
+	if err != nil || !dropped {
+		return err
+	}
+	was := j.oldest()
+	if err := j.findFirst(ctx); err != nil {
+		return err
+	}
+	now := j.oldest()
+	j.o.Log.Info("journal dropped old entries", "from", was, "to", now-1)
+	j.tellUnread(was, now)
+	return nil
+}
+
+// eachCursor calls f for every reader there is a cursor of, open or not.
+func (j *Journal) eachCursor(f func(name string, next uint64)) {
+	all := make(map[string]uint64)
+	names := j.cursors.keys()
+	j.mu.Lock()
+	for _, name := range names {
+		if c, ok := j.cursor(name); ok {
+			all[name] = c.Next
+		}
+	}
+	for name, r := range j.readers {
+		all[name] = r.at().Next
+	}
+	j.mu.Unlock()
+	for name, next := range all {
+		f(name, next)
+	}
+}
+
+// slowest is the first sequence some reader has not done.
+func (j *Journal) slowest() uint64 {
+	end, _ := j.field.end()
+	least := end + 1
+	j.eachCursor(func(_ string, next uint64) { least = min(least, next) })
+	return least
+}
+
+// tellUnread names the readers from which entries [was, now) were taken.
+func (j *Journal) tellUnread(was, now uint64) {
+	j.eachCursor(func(name string, next uint64) {
+		if from := max(next, was); from < now {
+			j.met.unread.WithLabelValues(name).Add(float64(now - from))
+			j.o.Log.Error("journal dropped entries a reader had not read", "reader", name, "from", from, "to", now-1,
+				"hint", "the reader is too slow or gone; raise max_bytes, or forget the reader")
+		}
+	})
+}
