@@ -28,7 +28,7 @@ type Options struct {
 	// Tick is the least time between two ticks; 250 ms. A change after a pause
 	// waits for Settle only, so that a quiet city is shown without delay.
 	Tick time.Duration
-	// Settle is how long the first change waits for company; 20 ms.
+	// Settle is how long the first change waits for company; 20 ms, at most Tick.
 	Settle time.Duration
 	// Ring bounds how far behind a screen may be and still be served, in ticks
 	// (480, two minutes at the default tick) and in bytes (64 MiB).
@@ -38,9 +38,9 @@ type Options struct {
 	MaxScreens int
 	// MaxAlarms bounds the list a screen is sent at first, worst first; 2000.
 	MaxAlarms int
-	// WriteTimeout is what a screen has to take a message, besides the time a
-	// 6 KiB/s line needs for it; 5 s. PongTimeout is how long a screen may be
-	// mute, 7 s.
+	// WriteTimeout is what a screen has to take 16 KiB; 5 s. PongTimeout is how
+	// long it may be mute; 7 s, and what a 56 kbit/s line needs for what is on
+	// it.
 	WriteTimeout time.Duration
 	PongTimeout  time.Duration
 	// Origins lists further values of Origin that may open a socket, such as
@@ -80,7 +80,7 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	def(&o.Tick, 250*time.Millisecond)
-	def(&o.Settle, 20*time.Millisecond)
+	def(&o.Settle, min(20*time.Millisecond, o.Tick))
 	def(&o.WriteTimeout, 5*time.Second)
 	def(&o.PongTimeout, 7*time.Second)
 	num(&o.Ring, 480)

@@ -21,8 +21,10 @@ import (
 const (
 	readLimit = 64 << 10
 	// slowLine is the line a screen is expected to have at least, in bytes a
-	// second: 56 kbit/s. A large message gets that much more time.
+	// second: 56 kbit/s. underway is what may be on it, or in the kernel, after
+	// a write has returned; a pong has to wait for that.
 	slowLine = 6 << 10
+	underway = 64 << 10
 	// A screen may speak this often, and this much at once.
 	requestsPerSecond = 10
 	requestBurst      = 40
@@ -54,7 +56,7 @@ type screen struct {
 	sub     Subscription
 	cursor  uint64
 	beat    *heartbeat
-	patient time.Time // a large snapshot is on the line until about then
+	patient time.Time // what was sent last is on the line until about then
 }
 
 // Handler serves the sockets.
@@ -80,7 +82,7 @@ func (h *Hub) Handler(admit Admit) http.Handler {
 			return
 		}
 		sub, since, resume, badQuery := h.parseQuery(r)
-		conn, upErr := up.Upgrade(w, r, nil)
+		conn, upErr := up.Upgrade(pacing{w, h.opt.WriteTimeout}, r, nil)
 		if upErr != nil {
 			return // Upgrade has answered
 		}
@@ -396,11 +398,6 @@ func (s *screen) greet(since uint64, resume bool) error {
 func (s *screen) snapshot() error {
 	t := s.hub.snapshot()
 	content := t.messages(&s.sub, s.hub.opt.MaxAlarms)
-	size := 0
-	for _, m := range content {
-		size += m.size
-	}
-	s.patient = time.Now().Add(time.Duration(size/slowLine) * time.Second)
 	if err := s.sendAll(content); err != nil {
 		return err
 	}
@@ -470,24 +467,20 @@ func (s *screen) sendAll(content []outgoing) error {
 }
 
 func (s *screen) send(m outgoing) error {
-	s.allow(m.size)
 	s.hub.met.bytes.Add(float64(m.size))
 	if err := s.conn.WritePreparedMessage(m.msg); err != nil {
 		return fmt.Errorf("send %d bytes: %w", m.size, err)
+	}
+	if line := time.Duration(min(m.size, underway)) * time.Second / slowLine; line > time.Second {
+		s.patient = time.Now().Add(line)
 	}
 	return nil
 }
 
 func (s *screen) sendText(body []byte) error {
-	s.allow(len(body))
 	s.hub.met.bytes.Add(float64(len(body)))
 	if err := s.conn.WriteMessage(websocket.TextMessage, body); err != nil {
 		return fmt.Errorf("send %d bytes of text: %w", len(body), err)
 	}
 	return nil
-}
-
-// allow gives the next message its time.
-func (s *screen) allow(size int) {
-	_ = s.conn.SetWriteDeadline(time.Now().Add(s.hub.opt.WriteTimeout + time.Duration(size/slowLine)*time.Second))
 }

@@ -10,8 +10,12 @@ import (
 // before they are on the line. Else megabytes of old values would queue there,
 // where the hub can no longer merge them (tcp(7), TCP_NOTSENT_LOWAT).
 func keepLittleUnsent(c net.Conn) {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = t.NetConn() // beneath TLS
+	for {
+		t, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = t.NetConn() // beneath pacing and TLS
 	}
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {

@@ -1,0 +1,98 @@
+package live
+
+import (
+	"fmt"
+	"io"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"vonglau/devices"
+)
+
+// readings makes one report of each device at a moment.
+func readings(n int, at time.Time, value float64) []*devices.Message {
+	ms := make([]*devices.Message, n)
+	for d := range ms {
+		ms[d] = message(fmt.Sprint("air-", d), at, at, "pm25", value)
+	}
+	return ms
+}
+
+// BenchmarkApply is what the journal's reader pays for one reading.
+func BenchmarkApply(b *testing.B) {
+	h := newHub(b, nil)
+	const n = 5000
+	city(h, n)
+	h.flush(time.Now())
+	ms := readings(n, noon, 1)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		at := noon.Add(time.Duration(i) * time.Millisecond)
+		for _, m := range ms {
+			m.Received, m.Observations[0].Time, m.Observations[0].Values[0].Number = at, at, float64(i)
+		}
+		h.Apply(ms)
+		h.flush(at)
+		i++
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(i)/n, "ns/reading")
+}
+
+// BenchmarkFanOut sends ticks of 5,000 changes (20,000 readings a second at
+// four ticks) to 50 screens over [::1] and counts the CPU of the whole process:
+// hub, kernel and the reading side.
+func BenchmarkFanOut(b *testing.B) {
+	const n, screens = 5000, 50
+	h := newHub(b, func(o *Options) { o.Tick = 10 * time.Second }) // the benchmark makes the ticks
+	city(h, n)
+	h.Apply(readings(n, noon, 0))
+	url := served(b, h, nil)
+	var taken atomic.Int64
+	for range screens {
+		w := open(b, url, nil)
+		w.until("a snapshot", func() bool { return w.snaps == 1 })
+		go func() {
+			for {
+				_, r, err := w.NextReader()
+				if err != nil {
+					return
+				}
+				k, err := io.Copy(io.Discard, r)
+				if err != nil {
+					return
+				}
+				if k > 1000 { // a frame, not a heartbeat
+					taken.Add(k)
+				}
+			}
+		}()
+	}
+	const frame = headerSize + 12*n
+	before, begin := cpu(b), taken.Load()
+	i := 0
+	for b.Loop() {
+		i++
+		at := noon.Add(time.Duration(i) * time.Second)
+		h.Apply(readings(n, at, float64(i)))
+		h.flush(at)
+		for taken.Load()-begin < int64(i)*screens*frame {
+			time.Sleep(200 * time.Microsecond)
+		}
+	}
+	used := cpu(b) - before
+	b.ReportMetric(float64(used.Microseconds())/float64(i)/n, "cpu-µs/reading")
+	b.ReportMetric(float64(used.Microseconds())/float64(i)/screens, "cpu-µs/frame")
+	b.ReportMetric(frame*4, "B/s/screen@4Hz")
+	b.ReportMetric(100*used.Seconds()/float64(i)*4, "%core@4Hz")
+}
+
+func cpu(b *testing.B) time.Duration {
+	var ru syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+}
