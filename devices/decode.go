@@ -31,7 +31,13 @@ func Decode(f Format, payload []byte, received time.Time, l Limits) ([]RawObserv
 	}
 	switch f {
 	case FormatLine:
-		return DecodeLine(payload, received, time.Nanosecond, l)
+		out, err := DecodeLine(payload, received, time.Nanosecond, l)
+		for i := range out {
+			if out[i].Name != "" {
+				out[i].Name = "vl:" + out[i].Name // so that it is a claim
+			}
+		}
+		return out, err
 	case FormatJSON, FormatCBOR, FormatSenMLJSON, FormatSenMLCBOR:
 	default:
 		return nil, Refuse(ReasonBadFormat, "format %q is not served; send JSON, CBOR, SenML or line protocol", string(f))

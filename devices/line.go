@@ -15,7 +15,8 @@ import (
 //
 // A field's name is the quantity; the field "value" takes the measurement's.
 // The fields lat and lon are the position. The tag "device", or "device_id",
-// names the device; other tags are ignored. One line that does not parse
+// names the device, and is the observation's Name as it is; other tags are
+// ignored. One line that does not parse
 // refuses the payload, which says which. The error is a *Refusal.
 func DecodeLine(payload []byte, received time.Time, precision time.Duration, l Limits) ([]RawObservation, error) {
 	l = l.withDefaults()
@@ -149,7 +150,7 @@ func (r *lineReader) observation(l Limits) (RawObservation, error) {
 			if o.Name != "" {
 				return o, r.bad("one device tag")
 			}
-			o.Name = "vl:" + value
+			o.Name = value
 		}
 	}
 	var lat, lon bool

@@ -48,7 +48,7 @@ const (
 type Limits struct {
 	Bytes        int // of the payload; 256 KiB
 	Observations int // objects of an array, distinct times of a pack, lines; 4096
-	Fields       int // of one object, records of a pack per observation bound; 64
+	Fields       int // values of one observation; 64
 }
 
 func (l Limits) withDefaults() Limits {

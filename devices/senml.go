@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"cmp"
 	"encoding/base64"
 	"math"
 	"slices"
@@ -20,8 +21,10 @@ var (
 type SenMLRecord struct {
 	Name string
 	Unit string
-	// Time is seconds since 1970, 0 for a record that means now.
-	Time float64
+	// Time is seconds since 1970; the arrival's when HasTime is false, because a
+	// record without a time means now (RFC 8428 section 4.5.3).
+	Time    float64
+	HasTime bool
 	// Relative: Time was sent as an offset and counted from the arrival.
 	Relative bool
 	// HasValue is false for a record that holds a sum only.
@@ -146,23 +149,8 @@ func readPack(r reader, received time.Time, l Limits) ([]SenMLRecord, error) {
 	if err := r.end(); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(out, func(a, b SenMLRecord) int {
-		switch ta, tb := a.orderTime(now), b.orderTime(now); {
-		case ta < tb:
-			return -1
-		case ta > tb:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(out, func(a, b SenMLRecord) int { return cmp.Compare(a.Time, b.Time) })
 	return out, nil
-}
-
-func (s *SenMLRecord) orderTime(now float64) float64 {
-	if s.Time == 0 {
-		return now
-	}
-	return s.Time
 }
 
 // readRecord reads the labels of record n, base fields into base.
@@ -323,10 +311,11 @@ func (f *senmlFields) resolve(base *senmlBase, now float64, n int) (SenMLRecord,
 
 	switch t := base.time + f.time; {
 	case t == 0: // now, and nobody says when that was
+		rec.Time = now
 	case t < relativeBelow:
-		rec.Time, rec.Relative = now+t, true
+		rec.Time, rec.HasTime, rec.Relative = now+t, true, true
 	default:
-		rec.Time = t
+		rec.Time, rec.HasTime = t, true
 	}
 
 	rec.HasSum = f.hasSum || base.hasSum
@@ -378,7 +367,7 @@ func observe(records []SenMLRecord, l Limits) ([]RawObservation, error) {
 	for len(records) > 0 {
 		// Records come in the order of time, so a moment is a run of them.
 		n := 1
-		for n < len(records) && records[n].Time == records[0].Time {
+		for n < len(records) && records[n].Time == records[0].Time && records[n].HasTime == records[0].HasTime {
 			n++
 		}
 		var err error
@@ -406,8 +395,11 @@ func observeMoment(records []SenMLRecord, out []RawObservation, l Limits) ([]Raw
 		if len(out) == l.Observations {
 			return nil, Refuse(ReasonTooLarge, "SenML: more than %d observations in one pack", l.Observations)
 		}
+		if len(out)-first == l.Fields { // the search above is linear
+			return nil, Refuse(ReasonTooLarge, "SenML: more than %d parts of a device at one moment", l.Fields)
+		}
 		o := RawObservation{Name: name}
-		if rec.Time != 0 {
+		if rec.HasTime {
 			o.Time, o.HasTime, o.Relative = unixMillis(rec.Time*1000), true, rec.Relative
 		}
 		out = append(out, o)
