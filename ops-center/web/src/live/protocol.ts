@@ -1,0 +1,54 @@
+import type { Alarm } from './alarms.ts';
+
+/** Text frames from the server. */
+export type ServerMessage =
+  | {
+      type: 'hello';
+      hub: string;
+      seq: number;
+      dict: number;
+      now: string | number;
+      heartbeatMs: number;
+      resumed: boolean;
+    }
+  | Heartbeat
+  | { type: 'alarms'; seq: number; reset?: boolean; alarms: Alarm[] | null }
+  | { type: 'alarm'; seq: number; alarm: Alarm }
+  | { type: 'dictionary'; dict: number }
+  | { type: 'gap'; from: number; to: number; reason: string }
+  | { type: 'error'; code: string | number; message: string };
+
+export interface Heartbeat {
+  type: 'heartbeat';
+  seq: number;
+  now: string | number;
+  lag?: number;
+  ingest?: { perSecond?: number };
+  journal?: { level?: 'ok' | 'degraded' | 'refusing'; reason?: string };
+  series?: { ok?: boolean; backlog?: number };
+}
+
+/** Text frames to the server. */
+export type ClientMessage =
+  | {
+      type: 'subscribe';
+      view: [number, number, number, number] | null;
+      quantities: string[] | null;
+      alarms: { maxPriority: number };
+    }
+  | { type: 'ping' };
+
+/** Why the server closed a wall's socket. */
+export const Close = {
+  ShuttingDown: 4000,
+  NotAuthorised: 4001,
+  BadMessage: 4002,
+  TooSlow: 4003,
+  TooManyScreens: 4004,
+  ResumeImpossible: 4005,
+} as const;
+
+/** Times travel as milliseconds or as RFC 3339. */
+export function millis(t: string | number): number {
+  return typeof t === 'number' ? t : Date.parse(t);
+}

@@ -1,0 +1,45 @@
+import '@fontsource/be-vietnam-pro/400.css';
+import '@fontsource/be-vietnam-pro/500.css';
+import '@fontsource/be-vietnam-pro/600.css';
+import '@fontsource/be-vietnam-pro/700.css';
+import './app.css';
+import { createRoot } from 'react-dom/client';
+import { api } from './api.ts';
+import { App } from './app.tsx';
+import { Wall } from './wall.ts';
+
+/**
+ * A screen is opened by a link whose fragment carries its token. The fragment
+ * never reaches a server's log; it is exchanged for a cookie and taken out of
+ * the address before anything else happens.
+ */
+async function takeToken(): Promise<void> {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const token = fragment.get('token');
+  if (!token) return;
+  fragment.delete('token');
+  const rest = fragment.toString();
+  history.replaceState(null, '', location.pathname + location.search + (rest ? `#${rest}` : ''));
+  try {
+    await api.openSession(token);
+  } catch (error) {
+    // The wall then asks for a token, which says what is wrong.
+    console.warn('the token of the link was not taken', error);
+  }
+}
+
+async function open(): Promise<void> {
+  const host = document.getElementById('root');
+  if (!host) throw new Error('index.html has no #root');
+  await takeToken();
+  // Canvas text, digits on the map among it, needs the face to be there first.
+  await Promise.allSettled([
+    document.fonts.load('700 16px "Be Vietnam Pro"', '1234'),
+    document.fonts.load('400 16px "Be Vietnam Pro"', 'Mực nước'),
+  ]);
+  const wall = new Wall();
+  createRoot(host).render(<App wall={wall} />);
+  wall.start();
+}
+
+void open();

@@ -1,0 +1,257 @@
+import { useEffect, useRef } from 'react';
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import type { HistoryPoint } from '../api.ts';
+import { date, number } from '../format.ts';
+import { type Language, useLanguage } from '../i18n/index.ts';
+import { GREY, SERIES } from '../palette.ts';
+
+export interface ChartLine {
+  label: string;
+  points: readonly HistoryPoint[];
+}
+
+export interface ChartThreshold {
+  value: number;
+  colour: string;
+  label: string;
+}
+
+type Column = (number | null)[];
+
+/**
+ * Lines over time. A hole in the data is a hole in the line: between two points
+ * further apart than `gap` nothing is drawn. With `band`, the first line also
+ * shows the range from its lowest to its highest.
+ */
+export function Chart({
+  lines,
+  gap,
+  from,
+  to,
+  digits,
+  band = false,
+  thresholds = [],
+  label,
+}: {
+  lines: readonly ChartLine[];
+  gap: number;
+  from: number;
+  to: number;
+  digits: number;
+  band?: boolean;
+  thresholds?: readonly ChartThreshold[];
+  label: string;
+}) {
+  const { lang } = useLanguage();
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(undefined);
+  const lineKey = lines.map((l) => l.label).join('\n');
+  const data = columns(lines, gap, band);
+  const now = useRef({ data, from, to, thresholds, lines });
+  now.current = { data, from, to, thresholds, lines };
+
+  useEffect(() => {
+    const host = box.current;
+    if (!host) return;
+    const chart = new uPlot(
+      options(host, lang, digits, band, lineKey.split('\n'), () => now.current),
+      now.current.data as uPlot.AlignedData,
+      host,
+    );
+    plot.current = chart;
+    const resize = new ResizeObserver(() => {
+      chart.setSize({ width: host.clientWidth, height: host.clientHeight });
+    });
+    resize.observe(host);
+    return () => {
+      resize.disconnect();
+      chart.destroy();
+      plot.current = undefined;
+    };
+  }, [lang, digits, band, lineKey]);
+
+  useEffect(() => {
+    plot.current?.setData(data as uPlot.AlignedData);
+  });
+
+  return <div className="chart" ref={box} role="img" aria-label={label} />;
+}
+
+/** Aligns the lines on one time axis, with nulls where a gap is to be seen. */
+export function columns(lines: readonly ChartLine[], gap: number, band: boolean): Column[] {
+  const times = new Set<number>();
+  for (const line of lines) {
+    let before: number | undefined;
+    for (const p of line.points) {
+      // A null between two distant points breaks the line there.
+      if (before !== undefined && p.t - before > gap) times.add((before + p.t) / 2);
+      times.add(p.t);
+      before = p.t;
+    }
+  }
+  const x = [...times].sort((a, b) => a - b);
+  const at = new Map(x.map((t, i) => [t, i]));
+  const result: Column[] = [x.map((t) => t / 1000)];
+  lines.forEach((line, k) => {
+    const fields: (keyof HistoryPoint)[] = band && k === 0 ? ['max', 'min', 'mean'] : ['mean'];
+    for (const field of fields) {
+      // undefined is "no point of this line here" and is spanned; null is a gap.
+      const column = new Array<number | null | undefined>(x.length);
+      let before: number | undefined;
+      for (const p of line.points) {
+        if (before !== undefined && p.t - before > gap) column[at.get((before + p.t) / 2) as number] = null;
+        column[at.get(p.t) as number] = Number.isFinite(p[field]) ? p[field] : null;
+        before = p.t;
+      }
+      result.push(column as Column);
+    }
+  });
+  return result;
+}
+
+function options(
+  host: HTMLElement,
+  lang: Language,
+  digits: number,
+  band: boolean,
+  labels: string[],
+  now: () => {
+    from: number;
+    to: number;
+    thresholds: readonly ChartThreshold[];
+    lines: readonly ChartLine[];
+  },
+): uPlot.Options {
+  const font = '11.5px "Be Vietnam Pro", sans-serif';
+  const series: uPlot.Series[] = [{}];
+  labels.forEach((label, k) => {
+    const stroke = SERIES[k % SERIES.length];
+    if (band && k === 0) {
+      const edge = { stroke: 'transparent', points: { show: false }, width: 0 };
+      series.push({ ...edge, label: 'max' }, { ...edge, label: 'min' });
+    }
+    series.push({ label, stroke, width: 1.7, points: { show: false } });
+  });
+  const axis: uPlot.Axis = {
+    stroke: GREY.faint,
+    font,
+    grid: { stroke: '#1a242e', width: 1 },
+    ticks: { show: false },
+  };
+  return {
+    width: host.clientWidth,
+    height: host.clientHeight,
+    padding: [10, 14, 0, 0],
+    legend: { show: false },
+    cursor: { show: false },
+    // Times are shown in the city's zone, whatever the browser's is.
+    tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), 'Asia/Ho_Chi_Minh'),
+    scales: {
+      x: { time: true, range: () => [now().from / 1000, now().to / 1000] },
+      y: {
+        range: (_, min, max) => {
+          // A threshold near the data is part of the picture; a far one would flatten the line.
+          let lo = min ?? 0;
+          let hi = max ?? 1;
+          const span = Math.max(hi - lo, 10 ** -digits * 4);
+          for (const t of now().thresholds) {
+            if (t.value > hi && t.value < hi + span * 3) hi = t.value;
+            if (t.value < lo && t.value > lo - span * 3) lo = t.value;
+          }
+          const pad = Math.max(hi - lo, 10 ** -digits * 4) * 0.08;
+          return [lo >= 0 && lo - pad < 0 ? 0 : lo - pad, hi + pad];
+        },
+      },
+    },
+    axes: [
+      {
+        ...axis,
+        space: 58,
+        values: (_, splits) => splits.map((s) => date(lang, 'minute', s * 1000)),
+      },
+      {
+        ...axis,
+        size: 46,
+        space: 30,
+        values: (_, splits) => {
+          const step = splits.length > 1 ? splits[1] - splits[0] : 1;
+          return splits.map((s) => number(lang, s, step >= 1 ? 0 : step >= 0.1 ? 1 : Math.min(2, digits)));
+        },
+      },
+    ],
+    series,
+    ...(band ? { bands: [{ series: [1, 2] as [number, number], fill: 'rgba(143,184,222,0.20)' }] } : {}),
+    hooks: {
+      draw: [
+        (u) => {
+          drawThresholds(u, now().thresholds, font);
+          if (labels.length > 1) drawLabels(u, labels, font);
+        },
+      ],
+    },
+  };
+}
+
+function drawThresholds(u: uPlot, thresholds: readonly ChartThreshold[], font: string): void {
+  const { ctx, bbox } = u;
+  const ratio = uPlot.pxRatio;
+  ctx.save();
+  ctx.font = scaled(font, ratio);
+  ctx.textBaseline = 'bottom';
+  for (const t of thresholds) {
+    const y = u.valToPos(t.value, 'y', true);
+    if (y < bbox.top || y > bbox.top + bbox.height) continue;
+    ctx.strokeStyle = t.colour;
+    ctx.fillStyle = t.colour;
+    ctx.lineWidth = ratio;
+    ctx.setLineDash([6 * ratio, 4 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.fillText(t.label, bbox.left + 6 * ratio, y - 2 * ratio);
+  }
+  ctx.restore();
+}
+
+/** Names at the lines' right ends, moved apart where they would lie on each other. */
+function drawLabels(u: uPlot, labels: string[], font: string): void {
+  const { ctx, bbox } = u;
+  const ratio = uPlot.pxRatio;
+  const height = 14 * ratio;
+  const ends: { label: string; y: number; colour: string }[] = [];
+  labels.forEach((label, k) => {
+    const column = u.data[u.series.findIndex((s) => s.label === label)] as Column | undefined;
+    const value = column?.findLast((v) => v !== null && v !== undefined);
+    if (value === null || value === undefined) return;
+    ends.push({ label, y: u.valToPos(value, 'y', true) - 5 * ratio, colour: SERIES[k % SERIES.length] });
+  });
+  ends.sort((a, b) => a.y - b.y);
+  let least = bbox.top + height;
+  for (const end of ends) {
+    end.y = Math.max(end.y, least);
+    least = end.y + height;
+  }
+  let most = bbox.top + bbox.height - 2 * ratio;
+  for (const end of ends.toReversed()) {
+    end.y = Math.min(end.y, most);
+    most = end.y - height;
+  }
+  ctx.save();
+  ctx.font = scaled(font, ratio);
+  ctx.textAlign = 'right';
+  ctx.textBaseline = 'bottom';
+  ctx.lineWidth = 3 * ratio;
+  ctx.strokeStyle = GREY.panel;
+  for (const end of ends) {
+    ctx.fillStyle = end.colour;
+    ctx.strokeText(end.label, bbox.left + bbox.width - 4 * ratio, end.y);
+    ctx.fillText(end.label, bbox.left + bbox.width - 4 * ratio, end.y);
+  }
+  ctx.restore();
+}
+
+function scaled(font: string, ratio: number): string {
+  return font.replace(/[\d.]+px/, (px) => `${Number.parseFloat(px) * ratio}px`);
+}

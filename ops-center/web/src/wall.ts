@@ -1,0 +1,341 @@
+import { ApiError, api, type ThresholdRule } from './api.ts';
+import { Cell } from './cell.ts';
+import { type Alarm, AlarmBook, needsAcknowledge } from './live/alarms.ts';
+import { City } from './live/city.ts';
+import { Clock } from './live/clock.ts';
+import { FigureBook, type Figures } from './live/figures.ts';
+import type { Frame } from './live/frame.ts';
+import { type Heartbeat, millis, type ServerMessage } from './live/protocol.ts';
+import { LiveSocket } from './live/socket.ts';
+import { SHOWN_AT_FIRST } from './map/style.ts';
+
+/** Up to this many devices a wall receives the whole city, so that its figures are the city's. */
+const WHOLE_CITY = 20_000;
+const SUBSCRIBE_AFTER = 400;
+
+export interface Selection {
+  device?: string;
+  alarm?: string;
+}
+
+/** Progress of an acknowledgement, shown until the server has confirmed it. */
+export interface AckState {
+  alarm: string;
+  state: 'sending' | 'failed';
+  error?: unknown;
+}
+
+/**
+ * Everything one screen knows, put together once at start. Live values stay in
+ * typed arrays; the cells are what panels watch.
+ */
+export class Wall {
+  readonly clock = new Clock();
+  readonly city = new City();
+  readonly figureBook = new FigureBook(this.city);
+  readonly alarmBook: AlarmBook;
+  readonly socket: LiveSocket;
+
+  /** Set once a second; undefined before the first snapshot. */
+  readonly figures = new Cell<Figures | undefined>(undefined);
+  readonly heartbeat = new Cell<Heartbeat | undefined>(undefined);
+  readonly selection = new Cell<Selection>({});
+  readonly ack = new Cell<AckState | undefined>(undefined);
+  /** Priority-1 alarm last raised while the wall was watching, for the assertive region. */
+  readonly urgent = new Cell<Alarm | undefined>(undefined);
+  readonly layers = new Cell<ReadonlySet<string> | undefined>(undefined);
+  readonly shownLayers: Cell<ReadonlySet<string>>;
+  readonly hiddenClasses: Cell<ReadonlySet<string>>;
+  readonly thresholds = new Cell<readonly ThresholdRule[]>([]);
+  readonly signedIn = new Cell<boolean | undefined>(undefined);
+  /** River station the figures and the chart are about; undefined picks the first. */
+  readonly riverStation = new Cell<string | undefined>(undefined);
+  /** Only the map's view is received: figures are the view's. */
+  readonly viewOnly = new Cell(false);
+  /** The map flies to a device. */
+  readonly goTo = new Cell<{ device: string; n: number } | undefined>(undefined);
+  /** Devices that moved in the last positions frame. */
+  onMoved: ((devices: Uint32Array) => void) | undefined;
+
+  #etag = '';
+  #fetching: Promise<void> | undefined;
+  #fetchAgain = false;
+  #seq = 0;
+  #tick: ReturnType<typeof setInterval> | undefined;
+  #view: [number, number, number, number] | null = null;
+  #subscribing: ReturnType<typeof setTimeout> | undefined;
+  #seeded = new Set<string>();
+
+  constructor() {
+    this.shownLayers = remembered('vonglau.layers', SHOWN_AT_FIRST);
+    this.hiddenClasses = remembered('vonglau.hidden', []);
+    this.alarmBook = new AlarmBook((device, severity) => {
+      const index = this.city.index(device);
+      if (index !== undefined) this.city.setSeverity(index, severity);
+    });
+    const base = new URL('/v1/live', location.href);
+    base.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
+    base.hash = '';
+    this.socket = new LiveSocket(base.href, {
+      prepare: () => this.#prepare(),
+      hello: (hub) => this.#hello(hub),
+      frame: (frame) => this.#frame(frame),
+      message: (message) => this.#message(message),
+      broken: (error) => console.error('live connection: a frame could not be read; starting anew', error),
+      unauthorised: () => this.signedIn.set(false),
+    });
+    this.socket.link.subscribe(() => this.#mark());
+    this.alarmBook.alarms.subscribe(() => this.#mark());
+  }
+
+  start(): void {
+    this.socket.start();
+    this.#tick ??= setInterval(this.second, 1000);
+    window.addEventListener('online', this.#nudge);
+  }
+
+  stop(): void {
+    this.socket.stop();
+    clearInterval(this.#tick);
+    this.#tick = undefined;
+    window.removeEventListener('online', this.#nudge);
+  }
+
+  /** Once a second: what is late, what is stale, and the key figures. */
+  readonly second = (): void => {
+    // Only a live connection can say that a device fell silent: while we are
+    // cut off it is us who are, and the page says so.
+    if (this.socket.link.get().state === 'live') this.city.sweep(this.clock.now());
+    if (this.city.dict < 0) return;
+    const figures = this.figureBook.compute(
+      this.clock.now(),
+      this.heartbeat.get(),
+      this.alarmBook.alarms.get().values(),
+      this.riverDevice(),
+    );
+    this.figures.set(figures);
+    if (figures.historyOk && this.socket.link.get().state === 'live') this.#seed();
+  };
+
+  /** The station in the river figure: the chosen one, else the worst, else the first. */
+  riverDevice(): number | undefined {
+    const chosen = this.riverStation.get();
+    if (chosen !== undefined) {
+      const index = this.city.index(chosen);
+      if (index !== undefined) return index;
+    }
+    let best: number | undefined;
+    const rank = (device: number) => this.city.severity[device] || 9;
+    for (const c of this.city.of('water_level')) {
+      const device = this.city.deviceOf[c];
+      if (this.city.profileOf(device)?.class !== 'water') continue;
+      if (best === undefined || rank(device) < rank(best)) best = device;
+    }
+    return best;
+  }
+
+  select(selection: Selection): void {
+    this.selection.set(selection);
+  }
+
+  showOnMap(device: string): void {
+    this.goTo.set({ device, n: (this.goTo.get()?.n ?? 0) + 1 });
+  }
+
+  /** What the map shows; received alone when the city is too large to receive whole. */
+  setView(view: [number, number, number, number]): void {
+    this.#view = view;
+    clearTimeout(this.#subscribing);
+    this.#subscribing = setTimeout(this.#subscribe, SUBSCRIBE_AFTER);
+  }
+
+  /** Asks the server; the list shows it done when the server says so. */
+  async acknowledge(alarm: Alarm, note: string): Promise<boolean> {
+    if (!needsAcknowledge(alarm)) return true;
+    this.ack.set({ alarm: alarm.id, state: 'sending' });
+    try {
+      await api.acknowledge(alarm.id, note);
+      this.ack.set(undefined);
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) this.signedIn.set(false);
+      this.ack.set({ alarm: alarm.id, state: 'failed', error });
+      return false;
+    }
+  }
+
+  deviceName(id: string): string {
+    const index = this.city.index(id);
+    return (index !== undefined && this.city.name[index]) || id;
+  }
+
+  async #prepare(): Promise<void> {
+    try {
+      await this.#fetchDictionary();
+      this.signedIn.set(true);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) {
+        this.socket.stop();
+        this.signedIn.set(false);
+      }
+      throw error;
+    }
+    if (this.layers.get() === undefined) {
+      const layers = await api.layers();
+      this.layers.set(new Set(layers.map((l) => l.name)));
+    }
+    // Rules change rarely and only draw lines in charts: without them a wall is still a wall.
+    api.thresholds().then(
+      (rules) => this.thresholds.set(rules),
+      () => undefined,
+    );
+  }
+
+  /** One fetch at a time; a change told of meanwhile is fetched after it. */
+  #fetchDictionary(): Promise<void> {
+    if (this.#fetching) {
+      this.#fetchAgain = true;
+      return this.#fetching;
+    }
+    const fetching = (async () => {
+      do {
+        this.#fetchAgain = false;
+        const answer = await api.dictionary(this.#etag);
+        if (!answer) continue;
+        this.#etag = answer.etag;
+        this.city.load(answer.dictionary);
+        for (const alarm of this.alarmBook.alarms.get().values()) this.alarmBook.put(alarm);
+      } while (this.#fetchAgain);
+    })().finally(() => {
+      this.#fetching = undefined;
+    });
+    this.#fetching = fetching;
+    return fetching;
+  }
+
+  #hello(hub: { changed: boolean; resumed: boolean; dict: number }): void {
+    if (hub.changed && this.#seq > 0) {
+      // Another hub: what we have means nothing there.
+      this.#etag = '';
+      this.city.reset();
+      this.figureBook.reset();
+      this.#seeded.clear();
+    }
+    if (this.#etag === '' || hub.dict > this.city.dict) this.#refetch();
+  }
+
+  #frame(frame: Frame): void {
+    this.#seq = Math.max(this.#seq, frame.seq);
+    if (frame.dict > this.city.dict && this.city.dict >= 0) this.#refetch();
+    if (frame.kind === 'positions') this.onMoved?.(this.city.move(frame, this.clock.now()));
+    else this.city.apply(frame, this.clock.now());
+    if (frame.kind === 'snapshot') this.second();
+  }
+
+  #message(message: Exclude<ServerMessage, { type: 'hello' }>): void {
+    switch (message.type) {
+      case 'heartbeat':
+        this.clock.observe(millis(message.now));
+        this.heartbeat.set(message);
+        break;
+      case 'alarms':
+        this.alarmBook.reset(message.alarms ?? []);
+        break;
+      case 'alarm': {
+        const before = this.alarmBook.alarms.get().get(message.alarm.id);
+        this.alarmBook.put(message.alarm);
+        const raised = message.alarm.state === 'unacknowledged' && before?.state !== 'unacknowledged';
+        if (raised && message.alarm.priority === 1) this.urgent.set(message.alarm);
+        break;
+      }
+      case 'dictionary':
+        if (message.dict > this.city.dict) this.#refetch();
+        break;
+      case 'gap':
+        console.warn(`live connection: ${message.reason}: ${message.from} to ${message.to} not received`);
+        break;
+      case 'error':
+        console.error(`live connection: the server says ${message.code}: ${message.message}`);
+        break;
+    }
+  }
+
+  #refetch(): void {
+    this.#fetchDictionary().catch((error: unknown) => {
+      // The next frame with a newer dictionary or the next connection asks again.
+      console.warn('dictionary not fetched', error);
+    });
+  }
+
+  #nudge = (): void => this.socket.nudge();
+
+  #subscribe = (): void => {
+    const viewOnly = this.city.devices > WHOLE_CITY;
+    this.viewOnly.set(viewOnly);
+    let view: [number, number, number, number] | null = null;
+    if (viewOnly && this.#view) {
+      // A margin of a quarter, so that a small pan shows values at once.
+      const [w, s, e, n] = this.#view;
+      const x = (e - w) / 4;
+      const y = (n - s) / 4;
+      view = [w - x, s - y, e + x, n + y];
+    }
+    this.socket.subscribe({ type: 'subscribe', view, quantities: null, alarms: { maxPriority: 4 } });
+  };
+
+  /** Fetches, once per channel, the hour of rain and of the river from before this page. */
+  #seed(): void {
+    const city = this.city;
+    const now = this.clock.now();
+    const river = this.riverDevice();
+    const wanted: { device: number; quantity: string; channel: number }[] = [];
+    if (river !== undefined) {
+      const channel = city.channel(river, 'water_level');
+      if (channel !== undefined) wanted.push({ device: river, quantity: 'water_level', channel });
+    }
+    for (const channel of city.of('rain_total')) {
+      wanted.push({ device: city.deviceOf[channel], quantity: 'rain_total', channel });
+    }
+    // A few at a time: a city has hundreds of gauges.
+    let budget = 4;
+    for (const w of wanted) {
+      const key = `${city.id[w.device]}/${w.quantity}`;
+      if (this.#seeded.has(key)) continue;
+      if (budget-- === 0) break;
+      this.#seeded.add(key);
+      api.readings(city.id[w.device], w.quantity, now - 3_600_000, now, 60_000).then(
+        (points) => {
+          if (w.quantity === 'rain_total') this.figureBook.gauge(w.channel).seed(points);
+          else this.figureBook.seedRiver(w.channel, points);
+        },
+        () => undefined, // the figure says how many minutes it stands on
+      );
+    }
+  }
+
+  /** What scripts read to tell a living wall from a dead one. */
+  #mark(): void {
+    const root = document.documentElement;
+    root.dataset.state = this.socket.link.get().state;
+  }
+}
+
+/** A set kept in the browser, so that a screen that restarts shows the same. */
+function remembered(key: string, first: readonly string[]): Cell<ReadonlySet<string>> {
+  let value: ReadonlySet<string> = new Set(first);
+  try {
+    const stored = localStorage.getItem(key);
+    if (stored !== null) value = new Set(JSON.parse(stored) as string[]);
+  } catch {
+    // Forbidden or damaged storage: start from the default.
+  }
+  const cell = new Cell(value);
+  cell.subscribe(() => {
+    try {
+      localStorage.setItem(key, JSON.stringify([...cell.get()]));
+    } catch {
+      // As above.
+    }
+  });
+  return cell;
+}
