@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"vonglau/devices"
@@ -100,12 +101,15 @@ func (s *state) init(o Options) {
 	}
 	s.profile = make(map[string]int, len(o.Profiles))
 	for i, p := range o.Profiles {
-		s.profile[p.Name] = i
+		s.profile[profileKey(p.Name)] = i
 	}
 	s.device = make(map[devices.ID]uint32)
 	s.alarms = make(map[string]*Alarm)
 	s.colours = make(map[devices.ID][]*Alarm)
 }
+
+// profileKey makes the two spellings of a profile's name one.
+func profileKey(name string) string { return strings.ReplaceAll(name, "_", "-") }
 
 // applyDevice adds or changes an entry. The channels its profile promises are
 // made at once, so that the dictionary is complete before the first reading.
@@ -125,7 +129,7 @@ func (s *state) applyDevice(d *devices.Device) {
 	was := *e
 	e.name, e.simulated, e.hidden = d.Name, d.Simulated, false
 	e.profile, e.moving, e.interval = -1, false, defaultInterval
-	if p, ok := s.profile[d.Profile]; ok {
+	if p, ok := s.profile[profileKey(d.Profile)]; ok {
 		e.profile, e.moving = p, s.profiles[p].Moving
 		if s.profiles[p].Interval > 0 {
 			e.interval = s.profiles[p].Interval
