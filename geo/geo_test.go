@@ -170,7 +170,7 @@ func TestBorderRule(t *testing.T) {
 
 // tessellation cuts a square into wards with crooked shared borders. The corners
 // lie on a coarse lattice, so that random lattice points hit borders often.
-func tessellation(n int, rng *rand.Rand, bend float64) ([]orb.Polygon, string) {
+func tessellation(n, steps int, rng *rand.Rand, bend float64) ([]orb.Polygon, string) {
 	corner := make([][]orb.Point, n+1)
 	for i := range corner {
 		corner[i] = make([]orb.Point, n+1)
@@ -192,9 +192,8 @@ func tessellation(n int, rng *rand.Rand, bend float64) ([]orb.Polygon, string) {
 			return s
 		}
 		var s []orb.Point
-		const steps = 16
 		for k := 1; k < steps && !outer; k++ {
-			f := float64(k) / steps
+			f := float64(k) / float64(steps)
 			reach := bend * 128 * min(f, 1-f) // less near corners: borders must not cross
 			s = append(s, orb.Point{
 				a[0] + (b[0]-a[0])*f + math.Round((rng.Float64()-0.5)*reach)/128,
@@ -232,7 +231,7 @@ func appendGeometry(r orb.Ring) []byte {
 func TestPlaceIsInExactlyOneWard(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	const n = 6
-	all, geojson := tessellation(n, rng, 0.2)
+	all, geojson := tessellation(n, 16, rng, 0.2)
 	l := open(t, newMemory(), Options{})
 	load(t, l, "ward", geojson, ImportOptions{Join: true})
 	check := func(lon, lat float64) {
@@ -344,7 +343,7 @@ func equalToOrb(t *testing.T, l *Layers, layer string, at devices.Date, n int) {
 func TestEqualToOrbOnGenerated(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, bend := range []float64{0.05, 0.3} {
-		_, geojson := tessellation(5, rng, bend)
+		_, geojson := tessellation(5, 16, rng, bend)
 		l := open(t, newMemory(), Options{})
 		load(t, l, "ward", geojson, ImportOptions{Join: true})
 		equalToOrb(t, l, "ward", "", 20000)
