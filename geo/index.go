@@ -58,6 +58,9 @@ const (
 	cellsPerEdge = 8
 	maxCells     = 8 << 20
 	maxSide      = 8192
+	// What building may collect before it takes a coarser grid.
+	maxTouches     = 16 << 20
+	touchesPerEdge = 16
 )
 
 // newIndex indexes parts, which are ordered by zone and hold closed rings.
@@ -69,21 +72,33 @@ func newIndex(pts []orb.Point, bound orb.Bound, parts []part) *index {
 		}
 	}
 	want := math.Min(maxCells, math.Max(1024, cellsPerEdge*float64(edges)))
-	ix := &index{grid: newGrid(bound, want, maxSide), pts: pts}
+	for most := maxTouches + touchesPerEdge*edges; ; want /= 8 {
+		ix := &index{grid: newGrid(bound, want, maxSide), pts: pts}
+		// Edges that each span the whole layer would fill a fine grid many times
+		// over: a coarser one holds them. One cell holds anything.
+		if touches, ok := ix.touch(parts, most); ok {
+			ix.fill(parts, touches)
+			return ix
+		}
+	}
+}
 
-	var touches []touch
+// touch collects what fill packs, and gives up at more than most.
+func (ix *index) touch(parts []part, most int) (touches []touch, ok bool) {
 	for n, p := range parts {
 		touches = ix.corners(uint32(n), p, touches)
 		for _, r := range p.rings {
 			for e := r.first; e < r.last; e++ {
-				ix.walk(pts[e], pts[e+1], func(cell uint32) {
+				ix.walk(ix.pts[e], ix.pts[e+1], func(cell uint32) {
 					touches = append(touches, touch{cell, uint32(n), e})
 				})
+				if len(touches) > most {
+					return nil, false
+				}
 			}
 		}
 	}
-	ix.fill(parts, touches)
-	return ix
+	return touches, true
 }
 
 // corners adds a touch for each cell whose south-west corner p holds, by casting

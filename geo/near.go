@@ -28,14 +28,18 @@ func newNear(pts []orb.Point, bound orb.Bound, items []item, within float64) *ne
 	if within > 0 {
 		want = math.Min(want, (w/within+1)*(h/within+1))
 	}
-	n := &near{
-		grid:   newGrid(bound, math.Min(maxCells, math.Max(1, want)), maxSide),
-		pts:    pts,
-		within: within,
-	}
-	n.start = make([]uint32, n.nx*n.ny+1)
-	for _, it := range items {
-		n.walk(pts[it.from], pts[it.to], func(c uint32) { n.start[c+1]++ })
+	n := &near{pts: pts, within: within}
+	for want = math.Min(maxCells, math.Max(1, want)); ; want /= 8 {
+		n.grid = newGrid(bound, want, maxSide)
+		n.start = make([]uint32, n.nx*n.ny+1)
+		total := 0
+		for _, it := range items {
+			n.walk(pts[it.from], pts[it.to], func(c uint32) { n.start[c+1]++; total++ })
+		}
+		// As with polygons, long lines get a coarser grid.
+		if total <= maxTouches+touchesPerEdge*len(items) {
+			break
+		}
 	}
 	for i := 1; i < len(n.start); i++ {
 		n.start[i] += n.start[i-1]
