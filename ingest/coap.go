@@ -136,7 +136,7 @@ func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
 	c.server = udp.NewServer(
 		options.WithHandlerFunc(udpserver.HandlerFunc(c.serve)),
 		options.WithErrors(c.transportError),
-		options.WithMaxMessageSize(uint32(g.opt.Limits.Bytes()+1024)),
+		options.WithMaxMessageSize(uint32(g.opt.Limits.Bytes+1024)),
 		options.WithBlockwise(true, blockSZX, 30*time.Second),
 		options.WithInactivityMonitor(exchangeLifetime, func(cc *coapConn) { _ = cc.Close() }),
 		options.WithOnNewConn(c.admit),
@@ -260,9 +260,6 @@ func (c *CoAP) telemetry(w *coapWriter, r *pool.Message, id string) {
 	if err != nil {
 		refusal := asRefusal(err)
 		refusal.Via, refusal.From = devices.ViaCoAP, from
-		if parsed, bad := devices.ParseID(id); bad == nil {
-			refusal.Device = parsed
-		}
 		c.gate.Refused(refusal, nil)
 		c.refuse(w, refusal)
 		return
@@ -298,18 +295,15 @@ func (c *CoAP) telemetry(w *coapWriter, r *pool.Message, id string) {
 // format. There is no sniffing: a request without a Content-Format means
 // nothing defined (RFC 7252 section 5.5.1).
 func (c *CoAP) payload(r *pool.Message) ([]byte, devices.Format, error) {
-	number, err := r.ContentFormat()
-	if err != nil {
-		return nil, "", devices.Refuse(devices.ReasonBadFormat, "no Content-Format; send 50, 60, 110 or 112")
-	}
-	format, err := devices.FormatFromCoAP(uint16(number))
+	number, absent := r.ContentFormat()
+	format, err := devices.FormatOfCoAP(uint32(number), absent == nil)
 	if err != nil {
 		return nil, "", err
 	}
 	if r.Body() == nil {
 		return nil, format, nil
 	}
-	limit := int64(c.gate.opt.Limits.Bytes())
+	limit := int64(c.gate.opt.Limits.Bytes)
 	payload, err := io.ReadAll(io.LimitReader(r.Body(), limit+1))
 	if err != nil {
 		return nil, "", devices.Refuse(devices.ReasonMalformed, "reading the payload: %v", err)

@@ -111,7 +111,37 @@ type Delivery struct {
 //   - a *devices.Refusal that does Retry: nothing is on disk; keep it.
 func (g *Gate) Submit(d Delivery, done func(error)) {
 	now := g.opt.Now().UTC().Truncate(time.Millisecond)
-	message, refusals := g.judge(d, now)
+	profile, refusal := g.profileOf(d.Device)
+	if refusal != nil {
+		g.refuse(d, now, []*devices.Refusal{refusal}, done)
+		return
+	}
+	format := d.Format
+	if format == devices.FormatAuto {
+		format = profile.Format
+	}
+	raw, err := devices.Decode(format, d.Payload, now, g.opt.Limits)
+	if err != nil {
+		g.refuse(d, now, []*devices.Refusal{asRefusal(err)}, done)
+		return
+	}
+	g.admit(d, profile, raw, now, done)
+}
+
+// SubmitDecoded is Submit for a door that had to decode by itself to find out
+// whose readings they are. d.Payload is the evidence.
+func (g *Gate) SubmitDecoded(d Delivery, raw []devices.RawObservation, done func(error)) {
+	now := g.opt.Now().UTC().Truncate(time.Millisecond)
+	profile, refusal := g.profileOf(d.Device)
+	if refusal != nil {
+		g.refuse(d, now, []*devices.Refusal{refusal}, done)
+		return
+	}
+	g.admit(d, profile, raw, now, done)
+}
+
+func (g *Gate) admit(d Delivery, profile *devices.Profile, raw []devices.RawObservation, now time.Time, done func(error)) {
+	message, refusals := g.judge(d, profile, raw, now)
 	if message == nil {
 		g.refuse(d, now, refusals, done)
 		return
@@ -142,26 +172,24 @@ func (g *Gate) Submit(d Delivery, done func(error)) {
 	all.close()
 }
 
-// judge turns bytes into a message, or says why not.
-func (g *Gate) judge(d Delivery, now time.Time) (*devices.Message, []*devices.Refusal) {
-	switch d.Device.State {
+// profileOf says what a device may report, or why it may not.
+func (g *Gate) profileOf(d *devices.Device) (*devices.Profile, *devices.Refusal) {
+	switch d.State {
 	case devices.Retired:
-		return nil, []*devices.Refusal{devices.Refuse(devices.ReasonUnknownDevice, "device is retired")}
+		return nil, devices.Refuse(devices.ReasonUnknownDevice, "device is retired")
 	case devices.Quarantine:
-		return nil, []*devices.Refusal{devices.Refuse(devices.ReasonQuarantined, "waiting for an administrator's approval")}
+		return nil, devices.Refuse(devices.ReasonQuarantined, "waiting for an administrator's approval")
 	}
-	profile, ok := g.opt.Catalogue.Profile(d.Device.Profile)
+	profile, ok := g.opt.Catalogue.Profile(d.Profile)
 	if !ok {
-		return nil, []*devices.Refusal{devices.Refuse(devices.ReasonQuarantined, "profile %q is not in the catalogue", d.Device.Profile)}
+		return nil, devices.Refuse(devices.ReasonQuarantined, "profile %q is not in the catalogue", d.Profile)
 	}
-	format := d.Format
-	if format == devices.FormatAuto {
-		format = profile.Format
-	}
-	raw, err := devices.Decode(format, d.Payload, now, g.opt.Limits)
-	if err != nil {
-		return nil, []*devices.Refusal{asRefusal(err)}
-	}
+	return profile, nil
+}
+
+// judge turns what was decoded into a message of what can be taken, and says
+// why of the rest.
+func (g *Gate) judge(d Delivery, profile *devices.Profile, raw []devices.RawObservation, now time.Time) (*devices.Message, []*devices.Refusal) {
 	observations, refusals := g.opt.Catalogue.Admit(d.Device, profile, raw, now, g.opt.Window)
 	if len(observations) == 0 {
 		if len(refusals) == 0 {
@@ -212,15 +240,18 @@ func (g *Gate) Refused(r *devices.Refusal, done func(error)) {
 	all.close()
 }
 
-// Status records a change of a device's session. It is not acknowledged to
-// anybody: a lost one is corrected by the next.
-func (g *Gate) Status(s devices.Status) {
+// Status records a change of a device's session. done, if not nil, is called
+// once it is on disk or refused; one that is lost is corrected by the next.
+func (g *Gate) Status(s devices.Status, done func(error)) {
 	if s.At.IsZero() {
 		s.At = g.opt.Now().UTC().Truncate(time.Millisecond)
 	}
 	g.opt.Journal.Append(journal.Entry{Status: &s}, func(_ uint64, err error) {
 		if err != nil {
 			g.opt.Log.Debug("session change not stored", "device", s.Device, "state", s.State.String(), "error", err)
+		}
+		if done != nil {
+			done(err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,14 @@ func (h *HTTP) Routes() map[string]http.Handler {
 	}
 }
 
+// curlDefault is what `curl --data` says when it is not told: nothing about
+// the bytes, so the device's profile decides.
+const curlDefault = "application/x-www-form-urlencoded"
+
+// maxLines bounds one write of line protocol: a collector sends the readings of
+// many devices at once.
+const maxLines = 4 << 20
+
 // commitWait bounds how long a request waits for the disk. The journal answers
 // every append, so this is for a disk that hangs.
 const commitWait = 20 * time.Second
@@ -50,14 +59,18 @@ func (h *HTTP) telemetry(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, refusal)
 		return
 	}
-	format, err := devices.FormatFromMIME(r.Header.Get("Content-Type"))
+	contentType := r.Header.Get("Content-Type")
+	if contentType == curlDefault {
+		contentType = ""
+	}
+	format, err := devices.FormatOfMIME(contentType)
 	if err != nil {
-		h.turnAway(w, r, device, from, devices.ViaHTTP, err)
+		h.turnAway(w, device, from, devices.ViaHTTP, err)
 		return
 	}
-	payload, err := h.body(w, r)
+	payload, err := h.body(w, r, h.gate.opt.Limits.Bytes)
 	if err != nil {
-		h.turnAway(w, r, device, from, devices.ViaHTTP, err)
+		h.turnAway(w, device, from, devices.ViaHTTP, err)
 		return
 	}
 	h.submit(w, r, Delivery{Device: device, Via: devices.ViaHTTP, From: from, Format: format, Payload: payload})
@@ -75,46 +88,72 @@ func (h *HTTP) line(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, refusal)
 		return
 	}
-	payload, err := h.body(w, r)
+	payload, err := h.body(w, r, maxLines)
 	if err != nil {
-		h.turnAway(w, r, writer, from, devices.ViaLine, err)
+		h.turnAway(w, writer, from, devices.ViaLine, err)
 		return
 	}
-	precision := r.URL.Query().Get("precision")
-	parts, err := devices.SplitLines(payload, precision)
+	precision, err := devices.ParseLinePrecision(r.URL.Query().Get("precision"))
 	if err != nil {
-		h.turnAway(w, r, writer, from, devices.ViaLine, err)
+		h.turnAway(w, writer, from, devices.ViaLine, err)
+		return
+	}
+	raw, err := devices.DecodeLine(payload, h.gate.opt.Now().UTC(), precision, devices.Limits{Bytes: maxLines, Observations: 50_000})
+	if err != nil {
+		h.turnAway(w, writer, from, devices.ViaLine, err)
 		return
 	}
 	// One request, one answer: it leaves when the last device's part is on disk.
 	result := make(chan error, 1)
 	all := newJoin(func(err error) { result <- err })
-	for _, part := range parts {
-		device := writer
-		if part.Device != "" && part.Device != writer.ID {
-			child, ok := h.gate.opt.Register.Get(part.Device)
-			if !ok || child.Upstream != writer.ID {
-				foreign := devices.Refuse(devices.ReasonForeignDevice,
-					"%s does not hang on %s in the register", part.Device, writer.ID)
-				foreign.Device, foreign.Via, foreign.From = writer.ID, devices.ViaLine, from
-				all.add()
-				h.gate.Refused(foreign, func(err error) {
-					if err == nil {
-						err = foreign
-					}
-					all.done(0, err)
-				})
-				continue
-			}
-			device = child
-		}
+	for id, part := range bySender(raw, writer.ID) {
+		d := Delivery{Via: devices.ViaLine, From: from, Payload: payload}
 		all.add()
-		h.gate.Submit(Delivery{
-			Device: device, Via: devices.ViaLine, From: from, Format: devices.FormatLine, Payload: part.Payload,
-		}, func(err error) { all.done(0, err) })
+		if d.Device, err = h.childOf(writer, id); err != nil {
+			foreign := asRefusal(err)
+			foreign.Device, foreign.Via, foreign.From = writer.ID, devices.ViaLine, from
+			h.gate.Refused(foreign, func(err error) {
+				if err == nil {
+					err = foreign
+				}
+				all.done(0, err)
+			})
+			continue
+		}
+		for i := range part {
+			part[i].Name = "" // proven above
+		}
+		h.gate.SubmitDecoded(d, part, func(err error) { all.done(0, err) })
 	}
 	all.close()
 	h.await(w, r, result)
+}
+
+// bySender sorts a write's points by the device they name; one that names none
+// is the writer's own.
+func bySender(raw []devices.RawObservation, writer devices.ID) map[devices.ID][]devices.RawObservation {
+	parts := map[devices.ID][]devices.RawObservation{}
+	for _, o := range raw {
+		id := writer
+		if o.Name != "" {
+			id = devices.ID(o.Name)
+		}
+		parts[id] = append(parts[id], o)
+	}
+	return parts
+}
+
+// childOf finds the device a point is about: the writer, or one that hangs on
+// it in the register.
+func (h *HTTP) childOf(writer *devices.Device, id devices.ID) (*devices.Device, error) {
+	if id == writer.ID {
+		return writer, nil
+	}
+	child, ok := h.gate.opt.Register.Get(id)
+	if !ok || child.Upstream != writer.ID {
+		return nil, devices.Refuse(devices.ReasonForeignDevice, "%.64q does not hang on %s in the register", id, writer.ID)
+	}
+	return child, nil
 }
 
 func (h *HTTP) authenticate(id, token string, from netip.AddrPort, via devices.Via) (*devices.Device, *devices.Refusal) {
@@ -124,20 +163,29 @@ func (h *HTTP) authenticate(id, token string, from netip.AddrPort, via devices.V
 	}
 	refusal := asRefusal(err)
 	refusal.Via, refusal.From = via, from
-	if parsed, bad := devices.ParseID(id); bad == nil {
-		refusal.Device = parsed
-	}
 	h.gate.Refused(refusal, nil)
 	return nil, refusal
 }
 
-// body reads the payload up to the gate's limit.
-func (h *HTTP) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limit := int64(h.gate.opt.Limits.Bytes())
-	payload, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+// body reads a payload of at most limit bytes, unpacked if it came packed:
+// Telegraf sends gzip unless told otherwise.
+func (h *HTTP) body(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
+	var body io.Reader = http.MaxBytesReader(w, r.Body, int64(limit))
+	switch encoding := r.Header.Get("Content-Encoding"); encoding {
+	case "", "identity":
+	case "gzip":
+		unzipped, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, devices.Refuse(devices.ReasonMalformed, "the body is not gzip: %v", err)
+		}
+		body = unzipped
+	default:
+		return nil, devices.Refuse(devices.ReasonBadFormat, "content encoding %.20q is not served; send gzip or none", encoding)
+	}
+	payload, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
 	var over *http.MaxBytesError
 	switch {
-	case errors.As(err, &over):
+	case errors.As(err, &over) || len(payload) > limit:
 		return nil, devices.Refuse(devices.ReasonTooLarge, "payload over %d bytes", limit)
 	case err != nil:
 		return nil, devices.Refuse(devices.ReasonMalformed, "reading the request body: %v", err)
@@ -146,7 +194,7 @@ func (h *HTTP) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 // turnAway refuses what never became a delivery, with evidence.
-func (h *HTTP) turnAway(w http.ResponseWriter, _ *http.Request, d *devices.Device, from netip.AddrPort, via devices.Via, err error) {
+func (h *HTTP) turnAway(w http.ResponseWriter, d *devices.Device, from netip.AddrPort, via devices.Via, err error) {
 	refusal := asRefusal(err)
 	refusal.Device, refusal.Via, refusal.From = d.ID, via, from
 	h.gate.Refused(refusal, nil)

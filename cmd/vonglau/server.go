@@ -1,0 +1,418 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/paulmach/orb"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"vonglau/devices"
+	"vonglau/geo"
+	"vonglau/ingest"
+	"vonglau/ingest/journal"
+	"vonglau/ingest/mqtt"
+	"vonglau/ingest/series"
+	opscenter "vonglau/ops-center"
+	"vonglau/ops-center/access"
+	"vonglau/ops-center/alert"
+	"vonglau/ops-center/live"
+	"vonglau/ops-center/web"
+)
+
+// addresses are where the doors listen; DIR/addresses.json holds them once all
+// are up.
+type addresses struct {
+	HTTP  string `json:"http"`
+	MQTT  string `json:"mqtt"`
+	CoAP  string `json:"coap"`
+	Debug string `json:"debug,omitempty"`
+}
+
+// Server is the whole program: what New opens, Start puts to work.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	open     lifecycle // stores, closed last
+	running  lifecycle // doors and loops, stopped first
+	registry *prometheus.Registry
+
+	journal  *journal.Journal
+	register *devices.Register
+	layers   *geo.Layers
+	store    series.Store
+	writer   *series.Writer
+	alarms   *alert.Alarms
+	access   *access.Access
+	hub      *live.Hub
+	recent   *devices.Evidence
+	gate     *ingest.Gate
+	mqtt     *mqtt.Server
+	coap     *ingest.CoAP
+	bridge   *ingest.Bridge // nil without one
+	api      http.Handler
+
+	readers map[string]*journal.Reader
+	http    net.Listener
+	debug   net.Listener // nil without one
+	started time.Time
+}
+
+// New opens everything that is kept and wires the parts. Nothing listens yet.
+// On an error what was opened is closed again.
+func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err error) {
+	s = &Server{cfg: cfg, log: log, registry: prometheus.NewRegistry(), readers: map[string]*journal.Reader{}}
+	s.open.log, s.running.log = log, log
+	defer func() {
+		if err != nil {
+			_ = s.open.stop(context.WithoutCancel(ctx))
+		}
+	}()
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	for _, open := range []func(context.Context) error{
+		s.openJournal, s.openRegister, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openLive, s.openDoors, s.openAPI,
+	} {
+		if err := open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Server) openJournal(ctx context.Context) (err error) {
+	c := s.cfg.Journal
+	s.journal, err = journal.Open(ctx, journal.Options{
+		Dir: filepath.Join(s.cfg.Data, "journal"), MaxAge: c.MaxAge, MaxBytes: int64(c.MaxSize), MinFree: int64(c.MinFree), Linger: c.Linger,
+		Log: s.log.With("part", "journal"), Metrics: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	s.open.add("journal", func(context.Context) error { return s.journal.Close() })
+	s.journal.OnState(s.journalChanged)
+	return nil
+}
+
+func (s *Server) journalChanged(st journal.State) {
+	switch st.Level {
+	case journal.LevelOK:
+		s.log.Info("the journal is well", "last", st.Last)
+	default:
+		s.log.Error("the journal is "+string(st.Level), "code", string(st.Code), "reason", st.Reason, "what to do", st.Hint)
+	}
+}
+
+func (s *Server) openRegister(ctx context.Context) error {
+	catalogue := devices.DefaultCatalogue()
+	if file := s.cfg.City.Catalogue; file != "" {
+		f, err := os.Open(file)
+		if err != nil {
+			return fmt.Errorf("city.catalogue: %w", err)
+		}
+		catalogue, err = devices.LoadCatalogue(catalogue, f)
+		_ = f.Close()
+		if err != nil {
+			return fmt.Errorf("city.catalogue %s: %w", file, err)
+		}
+	}
+	bucket, err := s.journal.Bucket(ctx, "devices")
+	if err != nil {
+		return err
+	}
+	s.register, err = devices.OpenRegister(ctx, bucket, catalogue)
+	return err
+}
+
+func (s *Server) openLayers(ctx context.Context) error {
+	objects, err := s.journal.Objects(ctx, "layers")
+	if err != nil {
+		return err
+	}
+	var area orb.Bound
+	if a := s.cfg.City.Area; len(a) == 4 {
+		area = orb.Bound{Min: orb.Point{a[0], a[1]}, Max: orb.Point{a[2], a[3]}}
+	}
+	s.layers, err = geo.Open(ctx, objects, geo.Options{Area: area, Log: s.log.With("part", "geo"), Metrics: s.registry})
+	return err
+}
+
+func (s *Server) openSeries(ctx context.Context) (err error) {
+	log := s.log.With("part", "series")
+	rejected := func(r series.Rejection) {
+		log.Warn("a value can never be stored", "device", r.Device, "quantity", r.Quantity, "time", r.Time, "cause", string(r.Cause), "detail", r.Detail)
+	}
+	if c := s.cfg.Series.Influx; c.URL != "" {
+		s.store, err = series.OpenInflux(series.InfluxOptions{
+			URL: c.URL, Org: c.Org, Bucket: c.Bucket, Token: c.Token, Rejected: rejected, Log: log, Metrics: s.registry,
+		})
+	} else {
+		s.store, err = series.OpenEmbedded(series.EmbeddedOptions{
+			Dir: filepath.Join(s.cfg.Data, "series"), Retention: s.cfg.Series.Retention, Rejected: rejected, Log: log, Metrics: s.registry,
+		})
+	}
+	if err != nil {
+		return err
+	}
+	s.open.add("series", func(context.Context) error { return s.store.Close() })
+
+	reader, err := s.journal.Reader(ctx, readerSeries, journal.FromBeginning())
+	if err != nil {
+		return err
+	}
+	s.readers[readerSeries] = reader
+	s.writer, err = series.NewWriter(series.WriterOptions{
+		Store: s.store, Source: seriesSource{reader}, Log: log, Metrics: s.registry,
+		Behind: func() int64 { entries, _ := reader.Lag(); return int64(entries) },
+	})
+	return err
+}
+
+func (s *Server) openLive(ctx context.Context) (err error) {
+	catalogue := s.register.Catalogue()
+	s.hub, err = live.New(live.Options{
+		Quantities: catalogue.Quantities(), Profiles: catalogue.Profiles(),
+		Tick: time.Duration(float64(time.Second) / s.cfg.Live.Rate), MaxScreens: s.cfg.Live.Screens,
+		Health: s.liveHealth, Log: s.log.With("part", "live"), Metrics: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	s.recent = devices.NewEvidence(10_000)
+	s.hub.ApplyDevice(s.register.List()...)
+	s.register.OnChange(func(d *devices.Device) { s.hub.ApplyDevice(d) })
+	s.alarms.Subscribe(func(a alert.Alarm) { s.hub.ApplyAlarm(shownAlarm(a)) })
+	for _, a := range s.alarms.List() {
+		s.hub.ApplyAlarm(shownAlarm(a))
+	}
+	// The wall is rebuilt at each start, so its cursor is not kept.
+	if err := s.journal.Forget(ctx, readerLive); err != nil {
+		return err
+	}
+	from := uint64(1)
+	if last := s.journal.State().Last; last > tail {
+		from = last - tail
+	}
+	s.readers[readerLive], err = s.journal.Reader(ctx, readerLive, journal.FromSeq(from))
+	return err
+}
+
+func (s *Server) liveHealth() live.Health {
+	st, w := s.journal.State(), s.writer.State()
+	lag, _ := s.readers[readerLive].Lag()
+	return live.Health{
+		Lag: int64(lag), Journal: string(st.Level), JournalReason: st.Reason, SeriesOK: w.OK, Backlog: w.Backlog,
+	}
+}
+
+func (s *Server) openDoors(ctx context.Context) error {
+	calendar, err := time.LoadLocation(s.cfg.City.Calendar)
+	if err != nil {
+		return err
+	}
+	window := devices.Window{Past: s.cfg.Ingest.Past, Future: s.cfg.Ingest.Future, Late: s.cfg.Ingest.Late}
+	if a := s.cfg.City.Area; len(a) == 4 {
+		window.Area = devices.Box{West: a[0], South: a[1], East: a[2], North: a[3]}
+	}
+	log := s.log.With("part", "ingest")
+	s.gate, err = ingest.NewGate(ingest.Options{
+		Journal: s.journal, Register: s.register, Catalogue: s.register.Catalogue(), Places: s.layers,
+		Window: window, Limits: devices.Limits{Bytes: int(s.cfg.Ingest.MaxPayload)}, Calendar: calendar,
+		Log: log, Metrics: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	record, err := s.journal.Log(ctx, "commands", journal.LogOptions{MaxAge: 60 * 24 * time.Hour})
+	if err != nil {
+		return err
+	}
+	cursors, err := s.journal.Bucket(ctx, "command-cursors")
+	if err != nil {
+		return err
+	}
+	commands, err := ingest.OpenCommands(ctx, record, cursors, time.Now, log)
+	if err != nil {
+		return err
+	}
+	s.mqtt, err = mqtt.New(ingest.NewMQTT(s.gate, commands), mqtt.Options{
+		Addrs: []string{s.cfg.Listen.MQTT}, Log: s.log.With("part", "mqtt"), Metrics: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	if c := s.cfg.Bridge; c.URL != "" {
+		s.bridge, err = ingest.NewBridge(s.gate, ingest.BridgeOptions{
+			URL: c.URL, Username: c.Username, Password: c.Password, ClientID: c.ClientID, Group: c.Group, Topic: c.Topic,
+			Log: s.log.With("part", "bridge"), Metrics: s.registry,
+		})
+	}
+	return err
+}
+
+// Start opens the doors, puts the readers to work and writes where it listens.
+// On an error everything is stopped again.
+func (s *Server) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			_ = s.Stop(context.WithoutCancel(ctx))
+		}
+	}()
+	s.started = time.Now()
+	// Readers before doors: the first reading must find the wall awake.
+	s.running.work("series writer", s.writer.Run)
+	s.running.work("alarm reader", func(ctx context.Context) error {
+		return follow(ctx, s.readers[readerAlert], s.log.With("part", "alert"), raise(s.alarms))
+	})
+	s.running.work("silence watch", s.watchSilence)
+	s.running.work("live reader", func(ctx context.Context) error {
+		return follow(ctx, s.readers[readerLive], s.log.With("part", "live"), showLive(s.hub, s.recent))
+	})
+	s.running.work("seeding the wall", func(ctx context.Context) error {
+		return seedFromSeries(ctx, s.register, s.store, s.hub, s.log)
+	})
+	s.hub.Start()
+	s.running.add("live", s.hub.Stop)
+
+	if err := s.startHTTP(); err != nil {
+		return err
+	}
+	if err := s.mqtt.Start(ctx); err != nil {
+		return fmt.Errorf("listen.mqtt: %w", err)
+	}
+	s.running.add("mqtt", s.mqtt.Stop)
+	if s.coap, err = ingest.NewCoAP(s.gate, s.cfg.Listen.CoAP, ingest.CoAPOptions{Log: s.log.With("part", "coap"), Metrics: s.registry}); err != nil {
+		return fmt.Errorf("listen.coap: %w", err)
+	}
+	s.coap.Start()
+	s.running.add("coap", func(context.Context) error { s.coap.Stop(); return nil })
+	if s.bridge != nil {
+		s.bridge.Start()
+		s.running.add("bridge", func(context.Context) error { s.bridge.Stop(); return nil })
+	}
+	return s.announce()
+}
+
+// watchSilence lets the rule engine see time pass where nothing is reported.
+func (s *Server) watchSilence(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			if err := s.alarms.Tick(ctx, now); err != nil && ctx.Err() == nil {
+				s.log.Error("silent devices were not looked at", "error", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *Server) startHTTP() (err error) {
+	if s.http, err = net.Listen("tcp", s.cfg.Listen.HTTP); err != nil {
+		return fmt.Errorf("listen.http: %w", err)
+	}
+	server := &http.Server{
+		Handler:           s.api,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.With("part", "http").Handler(), slog.LevelDebug),
+	}
+	s.serve("http", server, s.http)
+	if s.cfg.Listen.Debug == "" {
+		return nil
+	}
+	if s.debug, err = net.Listen("tcp", s.cfg.Listen.Debug); err != nil {
+		return fmt.Errorf("listen.debug: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	s.serve("debug", &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, s.debug)
+	return nil
+}
+
+func (s *Server) serve(name string, server *http.Server, l net.Listener) {
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	s.running.add(name, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close()
+		}
+		if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
+	})
+}
+
+// Addr tells where the doors listen, once Start has returned.
+func (s *Server) Addr() addresses {
+	a := addresses{HTTP: s.http.Addr().String(), MQTT: s.mqtt.Addrs()[0].String(), CoAP: s.coap.Addr().String()}
+	if s.debug != nil {
+		a.Debug = s.debug.Addr().String()
+	}
+	return a
+}
+
+// announce writes DIR/addresses.json, whole or not at all.
+func (s *Server) announce() error {
+	raw, err := json.Marshal(s.Addr())
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.cfg.Data, "addresses.json")
+	if err := os.WriteFile(file+".new", append(raw, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		return err
+	}
+	s.running.add("addresses", func(context.Context) error {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+// Stop undoes Start and New: the doors close first, with every acknowledgement
+// that is owed, then the readers, then what is kept. Harmless twice.
+func (s *Server) Stop(ctx context.Context) error {
+	return errors.Join(s.running.stop(ctx), s.open.stop(ctx))
+}
+
+func (s *Server) metrics() http.Handler {
+	return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)})
+}
+
+func (s *Server) openAPI(ctx context.Context) (err error) {
+	extra := ingest.NewHTTP(s.gate).Routes()
+	s.api, err = opscenter.New(opscenter.Options{})
+	_ = extra
+	_ = web.Built
+	return err
+}

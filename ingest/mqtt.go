@@ -1,0 +1,186 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"strings"
+
+	"vonglau/devices"
+	"vonglau/ingest/mqtt"
+)
+
+// The topics of a device, under "devices/{id}/". A device may use its own and
+// nothing else, in a will as well.
+const (
+	topicPrefix    = "devices/"
+	topicTelemetry = "/telemetry"
+	topicStatus    = "/status"
+	topicCommands  = "/commands"
+	topicAnswer    = "/ack" // under commands
+)
+
+// MQTT is the door behind ingest/mqtt: it proves devices by their token and
+// hands their messages to the gate.
+type MQTT struct {
+	gate     *Gate
+	commands *Commands
+}
+
+// NewMQTT makes the door; it is the Handler of an mqtt.Server.
+func NewMQTT(g *Gate, c *Commands) *MQTT { return &MQTT{gate: g, commands: c} }
+
+// Connect proves a device: user name is its id, password its token. The client
+// identifier may be anything; sessions belong to the device.
+func (m *MQTT) Connect(_ context.Context, c *mqtt.Connect) (mqtt.Peer, error) {
+	device, err := m.gate.Authenticate(devices.ID(c.Username), c.Password)
+	if err != nil {
+		refusal := asRefusal(err)
+		refusal.Via, refusal.From = devices.ViaMQTT, c.From
+		m.gate.Refused(refusal, nil)
+		return nil, refusal
+	}
+	base := topicPrefix + string(device.ID)
+	return &mqttPeer{
+		gate: m.gate, all: m.commands, id: device.ID, from: c.From,
+		telemetry: base + topicTelemetry, status: base + topicStatus, commands: base + topicCommands,
+	}, nil
+}
+
+// Forget deletes a session's place in its device's commands.
+func (m *MQTT) Forget(s mqtt.SessionKey, _ string) { m.commands.forget(s) }
+
+// mqttPeer is one connection of one device.
+type mqttPeer struct {
+	gate                        *Gate
+	all                         *Commands
+	id                          devices.ID
+	from                        netip.AddrPort
+	telemetry, status, commands string
+}
+
+func (p *mqttPeer) Principal() string { return string(p.id) }
+
+func (p *mqttPeer) Online(context.Context) {
+	p.gate.Status(devices.Status{Device: p.id, Via: devices.ViaMQTT, From: p.from, State: devices.LinkOnline}, nil)
+}
+
+func (p *mqttPeer) Offline(e mqtt.End) {
+	if e.Refusal != nil {
+		r := *e.Refusal
+		r.Device, r.Via, r.From = p.id, devices.ViaMQTT, p.from
+		p.gate.Refused(&r, nil)
+	}
+	p.gate.Status(devices.Status{
+		Device: p.id, Via: devices.ViaMQTT, From: p.from, State: devices.LinkOffline, Reason: e.String(),
+	}, nil)
+}
+
+// Publish takes a device's telemetry and status.
+func (p *mqttPeer) Publish(m *mqtt.Message, ack mqtt.Ack) {
+	switch m.Topic {
+	case p.telemetry:
+		p.publishTelemetry(m, ack)
+	case p.status:
+		p.publishStatus(m, ack)
+	case p.commands + topicAnswer:
+		p.publishAnswer(m, ack)
+	default:
+		reason := devices.ReasonBadTopic
+		if id, _, ok := cutTopic(m.Topic); ok && id != string(p.id) {
+			reason = devices.ReasonForeignDevice
+		}
+		p.turnAway(m, ack, devices.Refuse(reason, "topic %.120q; use %s", m.Topic, p.telemetry))
+	}
+}
+
+func (p *mqttPeer) publishTelemetry(m *mqtt.Message, ack mqtt.Ack) {
+	// The register is asked each time: an administrator may have changed or
+	// retired the device while it is connected.
+	device, ok := p.gate.opt.Register.Get(p.id)
+	if !ok {
+		p.turnAway(m, ack, devices.Refuse(devices.ReasonUnknownDevice, "no longer in the register"))
+		return
+	}
+	format, err := devices.FormatOfMIME(m.ContentType)
+	if err != nil {
+		p.turnAway(m, ack, asRefusal(err))
+		return
+	}
+	p.gate.Submit(Delivery{
+		Device: device, Via: devices.ViaMQTT, From: p.from, Format: format, Payload: m.Payload,
+	}, ack.Done)
+}
+
+// publishStatus takes "online" and "offline", the device's own word for its
+// state and, as its will, the server's word for it.
+func (p *mqttPeer) publishStatus(m *mqtt.Message, ack mqtt.Ack) {
+	s := devices.Status{Device: p.id, Via: devices.ViaMQTT, From: p.from}
+	switch string(m.Payload) {
+	case "online":
+		s.State = devices.LinkOnline
+	case "offline":
+		s.State = devices.LinkOffline
+		if m.Will {
+			s.Reason = "last will"
+		}
+	case "": // clears a retained message; the last state stays the state
+		ack.Done(nil)
+		return
+	default:
+		p.turnAway(m, ack, devices.Refuse(devices.ReasonMalformed, "status is \"online\" or \"offline\""))
+		return
+	}
+	p.gate.Status(s, ack.Done)
+}
+
+// publishAnswer takes what the device says of a command it was given.
+func (p *mqttPeer) publishAnswer(m *mqtt.Message, ack mqtt.Ack) {
+	if len(m.Payload) > maxCommand || !json.Valid(m.Payload) {
+		p.turnAway(m, ack, devices.Refuse(devices.ReasonMalformed, "an answer is JSON of at most %d bytes", maxCommand))
+		return
+	}
+	payload := append([]byte(nil), m.Payload...)
+	// Answers are few; the connection must go on reading meanwhile.
+	go p.recordAnswer(payload, ack)
+}
+
+func (p *mqttPeer) recordAnswer(payload []byte, ack mqtt.Ack) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitWait)
+	defer cancel()
+	ack.Done(p.all.Answer(ctx, p.id, payload))
+}
+
+func (p *mqttPeer) turnAway(m *mqtt.Message, ack mqtt.Ack, r *devices.Refusal) {
+	r.Device, r.Via, r.From = p.id, devices.ViaMQTT, p.from
+	r.Payload = append([]byte(nil), m.Payload[:min(len(m.Payload), devices.MaxRefusalPayload)]...)
+	p.gate.Refused(r, func(err error) {
+		if err == nil {
+			err = r
+		}
+		ack.Done(err)
+	})
+}
+
+// Subscribe gives a device its commands and nothing else.
+func (p *mqttPeer) Subscribe(_ context.Context, s mqtt.Subscription) (mqtt.Source, error) {
+	if s.Filter == p.commands {
+		return p.all.subscribe(s, p.id, p.commands), nil
+	}
+	r := devices.Refuse(devices.ReasonBadTopic, "filter %.120q; a device may subscribe to %s", s.Filter, p.commands)
+	if id, _, ok := cutTopic(s.Filter); ok && id != string(p.id) {
+		r.Reason = devices.ReasonForeignDevice
+	}
+	r.Device, r.Via, r.From = p.id, devices.ViaMQTT, p.from
+	p.gate.Refused(r, nil)
+	return nil, r
+}
+
+// cutTopic splits "devices/{id}/rest".
+func cutTopic(topic string) (id, rest string, ok bool) {
+	topic, ok = strings.CutPrefix(topic, topicPrefix)
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(topic, "/")
+}
