@@ -141,14 +141,15 @@ func (c *chain) attach(ctx context.Context, e *engine, markKnown bool) ([]Loss, 
 }
 
 // advance writes the mark: entries up to last were acknowledged, next comes
-// next, room more are wanted. It syncs only when the ceiling has to rise.
+// next, room more are wanted. It syncs only when the ceiling has to rise or the
+// mark on disk still says that the stop was orderly.
 func (c *chain) advance(last uint64, crc uint32, next, room uint64) error {
 	s := markState{ceiling: c.mark.state.ceiling, next: next, last: last, crc: crc, boot: c.j.boot}
-	sync := next+room > s.ceiling
-	if sync {
+	rise := next+room > s.ceiling
+	if rise {
 		s.ceiling = next + room + lease
 	}
-	return c.mark.write(s, sync)
+	return c.mark.write(s, rise || c.mark.state.clean)
 }
 
 // append stores buf, a record whose header space is reserved (beginRecord), as

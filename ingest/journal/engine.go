@@ -217,20 +217,23 @@ func (e *engine) bounds(ctx context.Context, stream string) (first, last, bytes 
 	return max(st.FirstSeq, 1), st.LastSeq, st.Bytes, nil
 }
 
-// ensure creates the stream or takes it as it is.
+// ensure takes the stream as it is or creates it. Over blocks whose description
+// went missing JetStream finds the messages again.
 func (e *engine) ensure(ctx context.Context, stream, subject string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	_, err := e.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name:        stream,
-		Subjects:    []string{subject},
-		Storage:     jetstream.FileStorage,
-		Retention:   jetstream.LimitsPolicy,
-		Discard:     jetstream.DiscardOld,
-		MaxMsgSize:  -1,
-		Duplicates:  time.Minute,
-		AllowDirect: true,
-	})
+	_, err := e.js.Stream(ctx, stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = e.js.CreateStream(ctx, jetstream.StreamConfig{
+			Name:        stream,
+			Subjects:    []string{subject},
+			Storage:     jetstream.FileStorage,
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardOld,
+			MaxMsgSize:  -1,
+			AllowDirect: true,
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", stream, err)
 	}

@@ -140,6 +140,7 @@ const (
 	streamField   = "field"
 	prefixBucket  = "bucket_"
 	prefixLog     = "log_"
+	objectsPrefix = "OBJ_" // nats.go's, for object stores
 	bucketCursors = "cursors"
 )
 
@@ -159,6 +160,7 @@ type Journal struct {
 	cursors *Bucket
 	recent  *recent
 	first   atomic.Uint64 // oldest sequence of the field stream
+	minFree atomic.Int64  // Options.MinFree or its default
 
 	queue   queue
 	batches chan *batch // collect to commit: one batch ahead
@@ -216,12 +218,12 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 		buckets:  make(map[string]*Bucket),
 		logs:     make(map[string]*Log),
 	}
-	if j.o.MinFree == 0 {
-		_, total, err := space(o.Dir)
-		if err != nil {
-			return nil, errors.Join(err, lock.Close())
-		}
-		j.o.MinFree = min(512<<20, total/10)
+	_, total, err := space(o.Dir)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	if j.minFree.Store(o.MinFree); o.MinFree == 0 {
+		j.minFree.Store(min(512<<20, total/10))
 	}
 	if j.met, err = newMetrics(j); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -248,6 +250,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 
 // start repairs the store, opens the engine and finds the end of every chain.
 func (j *Journal) start(ctx context.Context) error {
+	j.loadLosses()
 	if err := j.repair(ctx, false); err != nil {
 		return err
 	}
@@ -407,11 +410,15 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// space returns the free bytes for us and the size of dir's filesystem.
+// space returns the free bytes for us and the size of dir's filesystem. Without
+// free inodes nothing is free: a new block could not be begun.
 func space(dir string) (free, total int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, 0, fmt.Errorf("ask for free space of %s: %w", dir, err)
+	}
+	if st.Files > 0 && st.Ffree < 16 {
+		return 0, int64(st.Blocks) * int64(st.Bsize), nil
 	}
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
 }

@@ -43,10 +43,8 @@ type State struct {
 	Reason string // what happened
 	Hint   string // what to do
 	Since  time.Time
-	// Lost is what this run of the program found missing, the newest last,
-	// some of them when there are many. LostEntries counts all.
-	Lost        []Loss
-	LostEntries uint64
+	// Lost is what was found missing and nobody has acknowledged yet.
+	Lost []Loss
 	// First and Last bound the sequences to be had.
 	First, Last uint64
 	Bytes       uint64 // of the field stream
@@ -60,14 +58,13 @@ type health struct {
 	code     Code // of the trouble, empty when there is none
 	reason   string
 	since    time.Time
-	damage   time.Time // of the oldest unacknowledged loss
-	lost     []Loss
-	lostN    uint64
+	losses   []lossNote // the oldest first, those of earlier runs too
 	watchers []func(State)
 	changed  bool // since the watchers were called
 }
 
-const maxLosses = 100
+// maxLosses bounds the losses remembered; the oldest are forgotten first.
+const maxLosses = 1000
 
 var hints = map[Code]string{
 	CodeDamaged:     "look at the ranges named; when they are accounted for, acknowledge with `resume`. Check the disk (smartctl, dmesg).",
@@ -81,13 +78,22 @@ var hints = map[Code]string{
 func (j *Journal) State() State {
 	h := &j.health
 	h.mu.Lock()
-	s := State{Level: LevelOK, Code: CodeOK, Since: h.since, Lost: slices.Clone(h.lost), LostEntries: h.lostN}
-	switch {
-	case h.code != "":
-		s.Level, s.Code, s.Reason = LevelRefusing, h.code, h.reason
-	case !h.damage.IsZero():
-		s.Level, s.Code, s.Since = LevelDegraded, CodeDamaged, h.damage
-		s.Reason = fmt.Sprintf("%d entries lost; last: %s", h.lostN, h.lost[len(h.lost)-1])
+	s := State{Level: LevelOK, Code: CodeOK, Since: h.since}
+	for _, n := range h.losses {
+		if n.Noted {
+			continue
+		}
+		if s.Level == LevelOK {
+			s.Level, s.Code, s.Since = LevelDegraded, CodeDamaged, n.Found
+		}
+		s.Lost = append(s.Lost, n.Loss)
+		s.Reason = n.Loss.String()
+	}
+	if len(s.Lost) > 1 {
+		s.Reason = fmt.Sprintf("%d ranges of entries lost; the last: %s", len(s.Lost), s.Reason)
+	}
+	if h.code != "" {
+		s.Level, s.Code, s.Reason, s.Since = LevelRefusing, h.code, h.reason, h.since
 	}
 	h.mu.Unlock()
 	s.Hint = hints[s.Code]
@@ -189,7 +195,7 @@ func (j *Journal) failed(err error) {
 		j.trouble(CodeDiskFull, err.Error())
 		return
 	}
-	if free, _, serr := space(j.o.Dir); serr == nil && free < j.o.MinFree/4 {
+	if free, _, serr := space(j.o.Dir); serr == nil && free < j.minFree.Load()/4 {
 		// JetStream switches itself off without saying why.
 		j.trouble(CodeDiskFull, fmt.Sprintf("%v; %d bytes free", err, free))
 		return
@@ -212,7 +218,7 @@ func (j *Journal) admit(c *chain, n int) error {
 	if err != nil {
 		return nil // the write itself will tell
 	}
-	floor := j.o.MinFree
+	floor := j.minFree.Load()
 	if c != j.field {
 		floor /= 4
 	}
@@ -220,34 +226,36 @@ func (j *Journal) admit(c *chain, n int) error {
 		return nil
 	}
 	if c == j.field {
-		j.trouble(CodeLowSpace, fmt.Sprintf("%d bytes free, %d are kept in reserve", free, j.o.MinFree))
+		j.trouble(CodeLowSpace, fmt.Sprintf("%d bytes free, %d are kept in reserve", free, j.minFree.Load()))
 	}
 	return devices.Refuse(devices.ReasonUnavailable, "the journal takes nothing: %s", CodeLowSpace)
 }
 
-// lost records and reports what is missing.
+// lost records and reports what is missing, once each.
 func (j *Journal) lost(losses ...Loss) {
-	if len(losses) == 0 {
-		return
-	}
 	h := &j.health
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	news := false
 	for _, l := range losses {
-		h.lost = append(h.lost, l)
-		h.lostN += l.To - l.From + 1
-	}
-	if n := len(h.lost); n > maxLosses {
-		h.lost = slices.Clone(h.lost[n-maxLosses:])
-	}
-	if h.damage.IsZero() {
-		h.damage = j.now()
-	}
-	h.changed = true
-	h.mu.Unlock()
-	for _, l := range losses {
+		if slices.ContainsFunc(h.losses, func(n lossNote) bool {
+			return n.Stream == l.Stream && n.From <= l.From && l.To <= n.To
+		}) {
+			continue
+		}
+		news = true
+		h.losses = append(h.losses, lossNote{Loss: l, Found: j.now()})
 		j.met.lost.Add(float64(l.To - l.From + 1))
 		j.o.Log.Error("journal entries lost", "stream", l.Stream, "from", l.From, "to", l.To, "reason", l.Reason, "hint", hints[CodeDamaged])
 	}
+	if !news {
+		return
+	}
+	if n := len(h.losses); n > maxLosses {
+		h.losses = slices.Clone(h.losses[n-maxLosses:])
+	}
+	h.changed = true
+	j.saveLosses()
 	j.wakeKeeper()
 }
 
@@ -264,7 +272,11 @@ func (j *Journal) Resume(ctx context.Context) error {
 	}
 	h := &j.health
 	h.mu.Lock()
-	h.damage, h.changed = time.Time{}, true
+	for i := range h.losses {
+		h.losses[i].Noted = true
+	}
+	h.changed = true
+	j.saveLosses()
 	h.mu.Unlock()
 	j.relief(CodeWriteFailed, CodeDiskFull)
 	j.wakeKeeper()
@@ -377,7 +389,7 @@ func (j *Journal) recover() {
 	}
 	free, _, err := space(j.o.Dir)
 	// A little more than the reserve, so that the door does not flap.
-	if err != nil || free < j.o.MinFree+j.o.MinFree/8 {
+	if err != nil || free < j.minFree.Load()/8*9 {
 		return
 	}
 	if code == CodeDiskFull {

@@ -58,7 +58,7 @@ func (o *Objects) Put(ctx context.Context, name string, r io.Reader) error {
 	if _, err := s.Put(ctx, jetstream.ObjectMeta{Name: name}, &spaced{r, o.j}); err != nil {
 		return fmt.Errorf("store object %s/%s: %w", o.name, name, err)
 	}
-	return syncDir(blocksDir(o.j.o.Dir, "OBJ_"+o.name))
+	return syncDir(blocksDir(o.j.o.Dir, objectsPrefix+o.name))
 }
 
 // spaced ends a copy before it eats the reserve.
@@ -126,17 +126,14 @@ func (o *Objects) List(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// Delete removes an object; fs.ErrNotExist when there is none.
+// Delete removes an object. It is no error when there is none.
 func (o *Objects) Delete(ctx context.Context, name string) error {
 	s, release, err := o.store(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := s.Delete(ctx, name); err != nil {
-		if errors.Is(err, jetstream.ErrObjectNotFound) {
-			err = fs.ErrNotExist
-		}
+	if err := s.Delete(ctx, name); err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
 		return fmt.Errorf("delete object %s/%s: %w", o.name, name, err)
 	}
 	return nil
