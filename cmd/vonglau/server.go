@@ -158,7 +158,7 @@ func (s *Server) openSeries(ctx context.Context) (err error) {
 	}
 	if c := s.cfg.Series.Influx; c.URL != "" {
 		s.store, err = series.OpenInflux(series.InfluxOptions{
-			URL: c.URL, Org: c.Org, Bucket: c.Bucket, Token: c.Token, Rejected: rejected, Log: log, Metrics: s.registry,
+			URL: c.URL, Org: c.Org, Bucket: c.Bucket, Token: c.Token, Rejected: rejected, Log: log,
 		})
 	} else {
 		s.store, err = series.OpenEmbedded(series.EmbeddedOptions{
