@@ -23,6 +23,11 @@ type source interface {
 	reachable() bool
 }
 
+// scheduled is a source that knows itself when it has something to say.
+type scheduled interface {
+	due() (at time.Time, ok bool)
+}
+
 // device is the firmware of one device. One goroutine runs it, with one timer:
 // it measures, keeps, sends, and does again what nobody confirmed.
 type device struct {
@@ -75,6 +80,9 @@ func (d *device) run(ctx context.Context) {
 	// Devices were switched on at different moments of their interval.
 	d.nextRead = now.Add(time.Duration(d.rng.Int64N(int64(d.every) + 1)))
 	d.nextDial = now.Add(time.Duration(d.rng.Int64N(int64(min(d.every, 3*time.Second)) + 1)))
+	if _, ok := d.source.(scheduled); ok {
+		d.schedule(now)
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -165,17 +173,30 @@ func (d *device) nextAct(now time.Time) time.Time {
 // read measures and keeps. When the memory is full the oldest reading goes: new
 // ones say more about the city.
 func (d *device) read(now time.Time) {
-	d.nextRead = d.nextRead.Add(d.every)
-	if !d.nextRead.After(now) { // the process was stopped for a while
-		d.nextRead = now.Add(d.every)
-	}
 	r, ok := d.source.measure(now, &d.clock)
+	d.schedule(now)
 	if !ok {
 		return
 	}
 	d.stats.Measured.Add(1)
 	d.kept = append(d.kept, r)
 	d.trim()
+}
+
+// schedule sets the time of the next reading.
+func (d *device) schedule(now time.Time) {
+	if s, ok := d.source.(scheduled); ok {
+		at, more := s.due()
+		if !more {
+			at = now.Add(d.every)
+		}
+		d.nextRead = at
+		return
+	}
+	d.nextRead = d.nextRead.Add(d.every)
+	if !d.nextRead.After(now) { // the process was stopped for a while
+		d.nextRead = now.Add(d.every)
+	}
 }
 
 func (d *device) trim() {
@@ -378,7 +399,6 @@ type station struct {
 	// battery level at the start, and what an hour costs, percent.
 	charge, drain float64
 	now           func() *Moment
-	began         time.Time
 }
 
 // positioned is a model that moves.
@@ -390,7 +410,7 @@ func (s *station) measure(now time.Time, c *clock) (reading, bool) {
 	m := s.now()
 	r := reading{taken: c.read(now).Truncate(time.Millisecond), values: s.model.read(m)}
 	if s.kind.battery {
-		left := s.charge - s.drain*now.Sub(s.began).Hours()
+		left := s.charge - s.drain*m.Elapsed.Hours()
 		r.values = append(r.values[:len(r.values):len(r.values)], value("battery", clamp(left, 0, 100), 0))
 	}
 	if p, ok := s.model.(positioned); ok {

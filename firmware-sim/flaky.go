@@ -12,7 +12,8 @@ import (
 // server has then answered, and the device does not know.
 type flakyConn struct {
 	net.Conn
-	deaf atomic.Bool
+	deaf    atomic.Bool
+	severed atomic.Bool
 }
 
 func dialFlaky(ctx context.Context, addr string) (*flakyConn, error) {
@@ -30,5 +31,16 @@ func (c *flakyConn) Read(p []byte) (int, error) {
 		_ = c.Conn.Close()
 		return 0, io.EOF
 	}
+	if err != nil && c.severed.Load() {
+		// Paho takes the error of a socket closed on this side for its own
+		// doing and goes on waiting; the end of the stream it believes.
+		err = io.EOF
+	}
 	return n, err
+}
+
+// sever cuts the link without a word to either side.
+func (c *flakyConn) sever() {
+	c.severed.Store(true)
+	_ = c.Conn.Close()
 }

@@ -110,4 +110,5 @@ const (
 const (
 	connectTimeout = 10 * time.Second
 	writeTimeout   = 5 * time.Second
+	goodbye        = time.Second // for the last status
 )

@@ -33,7 +33,7 @@ func (l *mqtt3) open(ctx context.Context) error {
 	gone := make(chan struct{})
 	var conn *flakyConn
 	o := mqtt.NewClientOptions().
-		AddBroker("tcp://" + l.addr).
+		AddBroker("tcp://"+l.addr).
 		SetClientID(string(l.id)).SetUsername(string(l.id)).SetPassword(l.token).
 		SetProtocolVersion(4).
 		SetCleanSession(false). // with a clean one, QoS 1 is at most once
@@ -93,10 +93,10 @@ func (l *mqtt3) close(politely bool) {
 		return
 	}
 	if politely {
-		l.client.Publish(statusTopic(l.id), 1, true, stateOffline).WaitTimeout(time.Second)
+		l.client.Publish(statusTopic(l.id), 1, true, stateOffline).WaitTimeout(goodbye)
 		l.client.Disconnect(250)
 	}
-	_ = l.conn.Close()
+	l.conn.sever()
 	if !politely {
 		select {
 		case <-l.gone:

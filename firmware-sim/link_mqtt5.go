@@ -60,14 +60,14 @@ func (l *mqtt5) open(ctx context.Context) error {
 	}
 	l.client, l.conn = c, conn
 	l.waiting.Add(1)
-	go l.announce(c, stateOnline)
+	go l.announce(l.life, c, stateOnline)
 	return nil
 }
 
 // announce tells the server the device's state and waits for the answer.
-func (l *mqtt5) announce(c *paho.Client, s string) {
+func (l *mqtt5) announce(ctx context.Context, c *paho.Client, s string) {
 	defer l.waiting.Done()
-	ctx, cancel := context.WithTimeout(l.life, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, goodbye)
 	defer cancel()
 	// A status that gets lost is replaced by the next one or by the will.
 	_, _ = c.Publish(ctx, &paho.Publish{Topic: statusTopic(l.id), QoS: 1, Retain: true, Payload: []byte(s)})
@@ -125,10 +125,11 @@ func (l *mqtt5) close(politely bool) {
 	}
 	if politely {
 		l.waiting.Add(1)
-		l.announce(l.client, stateOffline)
+		// The device's life may have ended; its good-bye is still said.
+		l.announce(context.WithoutCancel(l.ctx), l.client, stateOffline)
 		_ = l.client.Disconnect(&paho.Disconnect{ReasonCode: 0})
 	}
-	_ = l.conn.Close()
+	l.conn.sever()
 	<-l.client.Done()
 	l.client = nil
 	if l.ctx.Err() != nil {

@@ -248,8 +248,8 @@ func (p *pipe) read(m *Moment) []devices.Value {
 		flow += 60 * hit
 	}
 	return []devices.Value{
-		value("water_pressure", math.Max(5, head+3*jitter(p.salt, m.Time)), 1),
-		value("flow", flow*(1+0.03*jitter(mix(p.salt, 72), m.Time)), 2),
+		value("water_pressure", 1000*math.Max(5, head+3*jitter(p.salt, m.Time)), -2), // of kPa
+		value("flow", flow/1000*(1+0.03*jitter(mix(p.salt, 72), m.Time)), 5),         // of l/s
 	}
 }
 
@@ -290,13 +290,13 @@ func (x *transformer) read(m *Moment) []devices.Value {
 // round before deep water.
 type bus struct {
 	*place
-	watch  stopwatch
-	track  track
-	stops  []float64
-	d      float64 // metres from the route's start
-	back   bool
-	wait   time.Duration
-	kmh    float64
+	watch stopwatch
+	track track
+	stops []float64
+	d     float64 // metres from the route's start
+	back  bool
+	wait  time.Duration
+	kmh   float64
 }
 
 func newBus(p *place) model {

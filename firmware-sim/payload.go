@@ -40,14 +40,14 @@ var senMLUnit = map[devices.Quantity]struct {
 	"pm25": {"ug/m3", true}, "pm10": {"ug/m3", true}, "no2": {"ug/m3", true}, "so2": {"ug/m3", true},
 	"o3": {"ug/m3", true}, "co": {"ug/m3", true},
 	"temperature": {"Cel", false}, "humidity": {"%RH", false}, "pressure": {"hPa", true},
-	"wind_speed": {"m/s", false}, "wind_direction": {"deg", true},
+	"wind_speed": {"m/s", false}, "wind_direction": {"deg", false},
 	"water_level": {"m", false}, "discharge": {"m3/s", false}, "water_depth": {"m", false},
 	"rain_total": {"mm", true}, "rain_rate": {"mm/h", true},
 	"vehicle_count": {"count", false}, "vehicle_speed": {"km/h", true}, "occupancy": {"/100", true},
 	"noise": {"dB", false}, "illuminance": {"lx", false}, "power": {"W", false}, "voltage": {"V", false},
-	"current": {"A", false}, "oil_temperature": {"Cel", false}, "speed": {"km/h", true}, "heading": {"deg", true},
+	"current": {"A", false}, "oil_temperature": {"Cel", false}, "speed": {"km/h", true}, "heading": {"deg", false},
 	"battery": {"%EL", false}, "rssi": {"dBm", true}, "uplink_rtt": {"ms", true}, "clients": {"count", false},
-	"load": {"/100", true},
+	"load": {"/100", true}, "lamp": {"/", false}, "water_pressure": {"Pa", false}, "flow": {"m3/s", false},
 }
 
 // encode writes readings as one payload. A single one is a plain object, more
