@@ -20,7 +20,7 @@ export const GREY = {
 } as const;
 
 /** Chart lines that carry no severity: light to dark, told apart by label too. */
-export const SERIES = ['#cfe3f7', '#8fb8de', '#6c8aa6', '#a9b6c2', '#5f7f8f', '#bcd0c6'] as const;
+export const SERIES = ['#e3eef8', '#86b3dd', '#7d8fa1', '#5b9aa0', '#a9b6c2', '#bcd0c6'] as const;
 
 /** rgb of '#rrggbb' as three numbers from 0 to 1. */
 export function rgb(hex: string): [number, number, number] {

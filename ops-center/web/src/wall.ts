@@ -5,7 +5,7 @@ import { City } from './live/city.ts';
 import { Clock } from './live/clock.ts';
 import { FigureBook, type Figures } from './live/figures.ts';
 import type { Frame } from './live/frame.ts';
-import { type Heartbeat, millis, type ServerMessage } from './live/protocol.ts';
+import type { Heartbeat, ServerMessage } from './live/protocol.ts';
 import { LiveSocket } from './live/socket.ts';
 import { SHOWN_AT_FIRST } from './map/style.ts';
 
@@ -60,7 +60,6 @@ export class Wall {
   #etag = '';
   #fetching: Promise<void> | undefined;
   #fetchAgain = false;
-  #seq = 0;
   #tick: ReturnType<typeof setInterval> | undefined;
   #view: [number, number, number, number] | null = null;
   #subscribing: ReturnType<typeof setTimeout> | undefined;
@@ -203,8 +202,12 @@ export class Wall {
         const answer = await api.dictionary(this.#etag);
         if (!answer) continue;
         this.#etag = answer.etag;
+        if (answer.dictionary.hub !== this.city.hub) {
+          this.figureBook.reset();
+          this.#seeded.clear();
+        }
         this.city.load(answer.dictionary);
-        for (const alarm of this.alarmBook.alarms.get().values()) this.alarmBook.put(alarm);
+        this.alarmBook.repeat();
       } while (this.#fetchAgain);
     })().finally(() => {
       this.#fetching = undefined;
@@ -213,19 +216,16 @@ export class Wall {
     return fetching;
   }
 
-  #hello(hub: { changed: boolean; resumed: boolean; dict: number }): void {
-    if (hub.changed && this.#seq > 0) {
-      // Another hub: what we have means nothing there.
+  #hello(hub: { id: string; dict: number }): void {
+    if (hub.id !== this.city.hub) {
+      // The hub started anew between the dictionary and the connection.
       this.#etag = '';
       this.city.reset();
-      this.figureBook.reset();
-      this.#seeded.clear();
-    }
-    if (this.#etag === '' || hub.dict > this.city.dict) this.#refetch();
+      this.#refetch();
+    } else if (hub.dict > this.city.dict) this.#refetch();
   }
 
   #frame(frame: Frame): void {
-    this.#seq = Math.max(this.#seq, frame.seq);
     if (frame.dict > this.city.dict && this.city.dict >= 0) this.#refetch();
     if (frame.kind === 'positions') this.onMoved?.(this.city.move(frame, this.clock.now()));
     else this.city.apply(frame, this.clock.now());
@@ -235,7 +235,7 @@ export class Wall {
   #message(message: Exclude<ServerMessage, { type: 'hello' }>): void {
     switch (message.type) {
       case 'heartbeat':
-        this.clock.observe(millis(message.now));
+        this.clock.observe(message.now);
         this.heartbeat.set(message);
         break;
       case 'alarms':
@@ -280,7 +280,7 @@ export class Wall {
       const y = (n - s) / 4;
       view = [w - x, s - y, e + x, n + y];
     }
-    this.socket.subscribe({ type: 'subscribe', view, quantities: null, alarms: { maxPriority: 4 } });
+    this.socket.subscribe({ view, quantities: null, alarms: { maxPriority: 4 } });
   };
 
   /** Fetches, once per channel, the hour of rain and of the river from before this page. */

@@ -99,6 +99,11 @@ export class AlarmBook {
     this.#tell(alarm.device);
   }
 
+  /** Says every device's severity again, after devices got other indices. */
+  repeat(): void {
+    for (const device of new Set([...this.alarms.get().values()].map((a) => a.device))) this.#tell(device);
+  }
+
   #tell(device: string): void {
     if (!device) return;
     let worst = 0;

@@ -33,6 +33,8 @@ export type DirtyListener = (lo: number, hi: number) => void;
  * meaning when it comes. reset() is for another hub.
  */
 export class City {
+  /** The hub and the epoch of the dictionary; -1 before the first. */
+  hub = '';
   dict = -1;
   quantities: QuantityInfo[] = [];
   profiles: ProfileInfo[] = [];
@@ -43,13 +45,15 @@ export class City {
 
   id: string[] = [];
   name: string[] = [];
-  profile = new Uint16Array(0);
+  profile = new Int16Array(0); // -1 for none of profiles
   lon = new Float64Array(0);
   lat = new Float64Array(0);
   /** 1 when lon and lat are a place. */
   placed = new Uint8Array(0);
   moving = new Uint8Array(0);
   simulated = new Uint8Array(0);
+  /** 1 for a device taken off the wall: not drawn, not counted. */
+  hidden = new Uint8Array(0);
   interval = new Float64Array(0); // ms
   /** When the device was last heard, by the server's clock; 0 for never. */
   heard = new Float64Array(0);
@@ -134,9 +138,11 @@ export class City {
     this.shape.set(this.shape.get() + 1);
   }
 
-  /** Takes a dictionary; one older than what we have is ignored. */
+  /** Takes a dictionary; one older than what we have is ignored, one of another hub begins anew. */
   load(d: Dictionary): void {
-    if (d.dict < this.dict) return;
+    if (d.hub === this.hub && d.dict < this.dict) return;
+    if (this.dict >= 0 && d.hub !== this.hub) this.reset();
+    this.hub = d.hub;
     const n = d.devices.id.length;
     const m = d.channels.device.length;
     this.#growDevices(n);
@@ -150,6 +156,7 @@ export class City {
     for (let i = 0; i < n; i++) {
       this.profile[i] = d.devices.profile[i];
       this.simulated[i] = Number(d.devices.simulated[i]);
+      this.hidden[i] = Number(d.devices.hidden?.[i] ?? false);
       this.interval[i] = Math.max(1, d.devices.interval[i] || 60) * 1000;
       this.moving[i] = Number(d.devices.moving[i]);
       const lon = d.devices.lon[i];
@@ -200,6 +207,7 @@ export class City {
     for (let i = 0; i < frame.count; i++) if (frame.channel[i] > top) top = frame.channel[i];
     if (top >= MAX_INDEX) throw new RangeError(`live frame names channel ${top}`);
     this.#growChannels(top + 1);
+    if (frame.kind === 'snapshot') this.#forget();
     let lo = Number.POSITIVE_INFINITY;
     let hi = -1;
     for (let i = 0; i < frame.count; i++) {
@@ -207,7 +215,8 @@ export class City {
       const t = eventTime(frame, i);
       // A delta that repeats the event we have carries a new severity, not a
       // new report: it does not make a silent device heard.
-      const repeated = this.known[c] === 1 && this.time[c] === t;
+      // Times are told in tenths of a second from another t0 in each frame.
+      const repeated = this.known[c] === 1 && (t === 0 || Math.abs(this.time[c] - t) <= 100);
       const empty = Number.isNaN(frame.value[i]);
       this.value[c] = frame.value[i];
       this.time[c] = t;
@@ -228,7 +237,17 @@ export class City {
       if (device < lo) lo = device;
       if (device > hi) hi = device;
     }
+    if (frame.kind === 'snapshot') {
+      lo = 0;
+      hi = this.devices - 1;
+    }
     if (hi >= 0) this.#dirty(lo, hi);
+  }
+
+  /** A snapshot replaces all that went before: what is not in it is not known, or not received. */
+  #forget(): void {
+    for (const array of [this.known, this.worst, this.heard, this.severity, this.silent, this.fresh])
+      array.fill(0);
   }
 
   /** Takes the places of moving devices and returns the indices that moved. */
@@ -293,6 +312,7 @@ export class City {
     this.placed = grown(this.placed, size);
     this.moving = grown(this.moving, size);
     this.simulated = grown(this.simulated, size);
+    this.hidden = grown(this.hidden, size);
     this.interval = grown(this.interval, size);
     this.heard = grown(this.heard, size);
     this.severity = grown(this.severity, size);
@@ -315,7 +335,7 @@ export class City {
 
 const EMPTY = new Uint32Array(0);
 
-type Numbers = Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
+type Numbers = Uint8Array | Uint16Array | Int16Array | Uint32Array | Float32Array | Float64Array;
 
 function grown<T extends Numbers>(array: T, size: number): T {
   const next = new (array.constructor as new (n: number) => T)(size);

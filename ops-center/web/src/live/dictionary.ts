@@ -3,6 +3,7 @@ import type { Language } from '../i18n/index.ts';
 /** What the numbers in frames mean: GET /v1/live/dictionary. */
 export interface Dictionary {
   dict: number;
+  hub: string;
   quantities: QuantityInfo[];
   profiles: ProfileInfo[];
   devices: {
@@ -15,6 +16,8 @@ export interface Dictionary {
     simulated: (boolean | number)[];
     /** Seconds between two reports as the profile expects them. */
     interval: number[];
+    /** Taken off the wall; the index is not used again. */
+    hidden?: boolean[];
   };
   channels: { device: number[]; quantity: number[] };
 }

@@ -54,7 +54,7 @@ export interface Figures {
 }
 
 /** Cells in a row of the fleet matrix. */
-export const CELLS = 26;
+export const CELLS = 40;
 /** A road is flooded from this depth, in metres. */
 const FLOODED = 0.05;
 const TREND_WINDOW = 30 * 60_000;
@@ -116,7 +116,10 @@ export class FigureBook {
     const counts = { online: 0, late: 0, silent: 0, never: 0 };
     const silentBy = new Uint32Array(city.profiles.length);
     let simulated = false;
+    let total = 0;
     for (let i = 0; i < city.devices; i++) {
+      if (city.hidden[i]) continue;
+      total++;
       if (city.simulated[i]) simulated = true;
       switch (city.fresh[i]) {
         case Fresh.Fresh:
@@ -152,7 +155,7 @@ export class FigureBook {
 
     const figures: Figures = {
       at: now,
-      total: city.devices,
+      total,
       ...counts,
       silentProfile,
       simulated,
@@ -285,7 +288,7 @@ export class FigureBook {
     }));
     for (let i = 0; i < city.devices; i++) {
       const row = rows[city.profile[i]];
-      if (!row) continue;
+      if (!row || city.hidden[i]) continue;
       row.total++;
       if (city.fresh[i] === Fresh.Fresh || city.fresh[i] === Fresh.Late) row.online++;
       if (city.severity[i]) row.alarms++;

@@ -7,8 +7,9 @@ export type ServerMessage =
       hub: string;
       seq: number;
       dict: number;
-      now: string | number;
+      now: number;
       heartbeatMs: number;
+      tickMs: number;
       resumed: boolean;
     }
   | Heartbeat
@@ -16,27 +17,26 @@ export type ServerMessage =
   | { type: 'alarm'; seq: number; alarm: Alarm }
   | { type: 'dictionary'; dict: number }
   | { type: 'gap'; from: number; to: number; reason: string }
+  | { type: 'pong'; now: number }
   | { type: 'error'; code: string | number; message: string };
 
 export interface Heartbeat {
   type: 'heartbeat';
   seq: number;
-  now: string | number;
+  now: number;
+  /** Journal entries not yet shown. */
   lag?: number;
   ingest?: { perSecond?: number };
   journal?: { level?: 'ok' | 'degraded' | 'refusing'; reason?: string };
   series?: { ok?: boolean; backlog?: number };
 }
 
-/** Text frames to the server. */
-export type ClientMessage =
-  | {
-      type: 'subscribe';
-      view: [number, number, number, number] | null;
-      quantities: string[] | null;
-      alarms: { maxPriority: number };
-    }
-  | { type: 'ping' };
+/** What a screen wants to be told; null is everything. */
+export interface Subscription {
+  view: [number, number, number, number] | null;
+  quantities: string[] | null;
+  alarms: { maxPriority: number };
+}
 
 /** Why the server closed a wall's socket. */
 export const Close = {
@@ -47,8 +47,3 @@ export const Close = {
   TooManyScreens: 4004,
   ResumeImpossible: 4005,
 } as const;
-
-/** Times travel as milliseconds or as RFC 3339. */
-export function millis(t: string | number): number {
-  return typeof t === 'number' ? t : Date.parse(t);
-}

@@ -1,6 +1,6 @@
 import { Cell } from '../cell.ts';
 import { decodeFrame, type Frame, PROTOCOL } from './frame.ts';
-import { type ClientMessage, Close, type ServerMessage } from './protocol.ts';
+import { Close, type ServerMessage, type Subscription } from './protocol.ts';
 
 /** Nothing heard for this long means what is shown is old. */
 export const SILENT_AFTER = 2500;
@@ -17,7 +17,7 @@ export interface Link {
   state: LinkState;
   /** Attempts since the last time it was live. */
   attempt: number;
-  /** Local time of the last thing heard; 0 for never. */
+  /** Local time of the last thing heard when the state changed; 0 for never. */
   heard: number;
   /** Local time of the next attempt, when one is waited for. */
   retryAt: number;
@@ -28,8 +28,8 @@ export interface Link {
 export interface LiveHandlers {
   /** Run before each attempt: fetches the dictionary. A thrown error counts as a failed attempt. */
   prepare(): Promise<void>;
-  /** A connection begins. Another hub means other indices. */
-  hello(hub: { changed: boolean; resumed: boolean; dict: number }): void;
+  /** A connection begins. Another hub's id means other indices. */
+  hello(hub: { id: string; resumed: boolean; dict: number }): void;
   frame(frame: Frame): void;
   message(message: Exclude<ServerMessage, { type: 'hello' }>): void;
   /** A frame that could not be read; the connection is started anew. */
@@ -63,7 +63,14 @@ export class LiveSocket {
   #greeted = false;
   #watch: ReturnType<typeof setInterval> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
-  #subscription: ClientMessage | undefined;
+  #subscription: Subscription = { view: null, quantities: null, alarms: { maxPriority: 4 } };
+  /** What the server was last told we want, as text. */
+  #told = '';
+
+  /** Local time of the last thing heard; 0 for never. */
+  get heard(): number {
+    return this.#heard;
+  }
 
   /** base is the address of /v1/live with ws: or wss:. */
   constructor(base: string, handlers: LiveHandlers) {
@@ -96,9 +103,16 @@ export class LiveSocket {
   }
 
   /** What to be sent, kept over reconnects. */
-  subscribe(message: ClientMessage): void {
-    this.#subscription = message;
-    if (this.#greeted) this.#socket?.send(JSON.stringify(message));
+  subscribe(subscription: Subscription): void {
+    this.#subscription = subscription;
+    this.#tell();
+  }
+
+  #tell(): void {
+    const text = JSON.stringify({ type: 'subscribe', ...this.#subscription });
+    if (!this.#greeted || text === this.#told) return;
+    this.#told = text;
+    this.#socket?.send(text);
   }
 
   async #connect(): Promise<void> {
@@ -117,6 +131,11 @@ export class LiveSocket {
       url.searchParams.set('since', String(this.#seq));
       url.searchParams.set('epoch', this.#hub);
     }
+    // The subscription goes along: one sent later is answered by a second snapshot.
+    const { view, quantities } = this.#subscription;
+    if (view) url.searchParams.set('view', view.join(','));
+    if (quantities) url.searchParams.set('quantities', quantities.join(','));
+    this.#told = JSON.stringify({ type: 'subscribe', ...this.#subscription });
     const socket = new WebSocket(url, [PROTOCOL]);
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
@@ -135,21 +154,16 @@ export class LiveSocket {
       if (data instanceof ArrayBuffer) {
         const frame = decodeFrame(data);
         this.#handlers.frame(frame);
-        if (frame.kind !== 'positions' && frame.seq > this.#seq) this.#seq = frame.seq;
+        this.#reach(frame.seq);
       } else if (typeof data === 'string') {
         const message = JSON.parse(data) as ServerMessage;
-        if (message.type === 'hello') {
-          const changed = message.hub !== this.#hub;
-          this.#hub = message.hub;
-          this.#resumable = true;
-          // Without a resume the snapshot that follows sets the sequence anew.
-          if (!message.resumed) this.#seq = 0;
-          this.#greeted = true;
-          this.#attempt = 0;
-          this.#handlers.hello({ changed, resumed: message.resumed, dict: message.dict });
-          if (this.#subscription) this.#socket?.send(JSON.stringify(this.#subscription));
-        } else {
+        if (message.type === 'hello') this.#hello(message);
+        else {
           this.#handlers.message(message);
+          if ('seq' in message) this.#reach(message.seq);
+          // The list of alarms ends what a new connection is given: from here
+          // on there is something to go on from.
+          if (message.type === 'alarms') this.#resumable = true;
         }
       }
     } catch (error) {
@@ -161,6 +175,20 @@ export class LiveSocket {
       return;
     }
     if (this.#greeted && this.link.get().state !== 'live') this.#publish(0);
+  }
+
+  #hello(message: Extract<ServerMessage, { type: 'hello' }>): void {
+    if (!message.resumed) this.#seq = 0;
+    this.#hub = message.hub;
+    this.#resumable = message.resumed;
+    this.#greeted = true;
+    this.#attempt = 0;
+    this.#handlers.hello({ id: message.hub, resumed: message.resumed, dict: message.dict });
+    this.#tell();
+  }
+
+  #reach(seq: number): void {
+    if (seq > this.#seq) this.#seq = seq;
   }
 
   #closed(code: number): void {

@@ -28,11 +28,11 @@ void main() {
   gl_Position = u_matrix * vec4(a_place, 0.0, 1.0);
   float size = u_size;
   if (a_state.x != 0u) {
-    float scale = clamp(u_size / 5.5, 0.85, 1.6);
-    size = (a_state.x == 1u ? 27.0 : a_state.x == 2u ? 24.0 : a_state.x == 3u ? 19.0 : 16.0) * scale;
+    float scale = clamp(u_size / 7.0, 0.8, 1.5);
+    size = (a_state.x == 1u ? 33.0 : a_state.x == 2u ? 29.0 : a_state.x == 3u ? 22.0 : 20.0) * scale;
     if ((a_state.w & 2u) != 0u) size += 4.0;
   } else if ((a_state.w & 4u) != 0u) {
-    size = u_size * 1.5;
+    size = u_size * 1.35;
   }
   if (a_state.x == 0u && a_state.y >= 2u) size += 2.5;
   if ((a_state.w & 1u) != 0u) size = max(size + 18.0, 32.0);
@@ -102,8 +102,8 @@ void main() {
       ink = vec3(1.0);
     }
     over(c, fill, inside);
-    vec2 q = p + (severity == 2u ? vec2(0.0, -r * 0.16) : vec2(0.0));
-    vec2 g = q / (r * 1.15) * 0.5 + 0.5;
+    vec2 q = p + (severity == 2u ? vec2(0.0, -r * 0.2) : vec2(0.0));
+    vec2 g = q / (r * (severity <= 2u ? 1.5 : 1.85)) + 0.5;
     if (g.x > 0.0 && g.x < 1.0 && g.y > 0.0 && g.y < 1.0) {
       float digit = texture(u_digits, vec2((g.x + float(severity - 1u)) / 4.0, g.y)).r;
       over(c, ink, digit * inside);
@@ -113,7 +113,7 @@ void main() {
     vec3 grey = u_colour[0];
     if (fresh == 1u) {
       over(c, vec3(0.043, 0.059, 0.078), 0.6 * smoothstep(0.5, -0.5, d - r));
-      float body = moving ? smoothstep(0.5, -0.5, box(p, r * 0.62)) : smoothstep(0.5, -0.5, d - r + 0.8 * u_pixels);
+      float body = moving ? smoothstep(0.5, -0.5, box(p, r * 0.7)) : smoothstep(0.5, -0.5, d - r + 0.6 * u_pixels);
       over(c, moving ? vec3(0.78, 0.86, 0.93) : grey, body * (moving ? 0.95 : 0.78));
     } else if (fresh == 2u) {
       over(c, grey, smoothstep(0.5, -0.5, abs(d - r + 1.2 * u_pixels) - 0.9 * u_pixels));
@@ -237,7 +237,7 @@ export class SensorLayer implements CustomLayerInterface {
       if (this.#state[o] !== city.severity[i]) this.#urgentStale = true;
       this.#state[o] = city.severity[i];
       this.#state[o + 1] = city.fresh[i];
-      this.#state[o + 2] = city.placed[i] && !this.#hidden[i] ? 1 : 0;
+      this.#state[o + 2] = city.placed[i] && !this.#hidden[i] && !city.hidden[i] ? 1 : 0;
       this.#state[o + 3] = this.#marks[i];
     }
     widen(this.#stateDirty, lo, hi);
@@ -381,7 +381,7 @@ export class SensorLayer implements CustomLayerInterface {
     const u = this.#uniform;
     gl.useProgram(this.#program);
     gl.uniformMatrix4fv(u.u_matrix, false, Float32Array.from(m));
-    gl.uniform1f(u.u_size, Math.min(11, Math.max(3.4, 3.6 + (zoom - 11) * 0.95)));
+    gl.uniform1f(u.u_size, Math.min(14, Math.max(4, 6 + (zoom - 12) * 1.4)));
     gl.uniform1f(u.u_pixels, this.#map.getPixelRatio());
     gl.uniform3fv(
       u.u_colour,

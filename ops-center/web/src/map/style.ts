@@ -212,11 +212,11 @@ const DRAWN: Record<BaseLayer, LayerSpecification[]> = {
       type: 'fill',
       source: 'buildings',
       'source-layer': 'buildings',
-      minzoom: 12.4,
+      minzoom: 12,
       filter: polygon,
       paint: {
-        'fill-color': '#1a242f',
-        'fill-opacity': ['interpolate', ['linear'], ['zoom'], 12.4, 0, 13.2, 0.75, 15, 1],
+        'fill-color': '#1d2833',
+        'fill-opacity': ['interpolate', ['linear'], ['zoom'], 12, 0.35, 13.2, 0.85, 15, 1],
       },
     },
     {

@@ -6,7 +6,7 @@ import { type Translate, useLanguage } from '../i18n/index.ts';
 import { type Alarm, arrange, isOpen, needsAcknowledge } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { reason, useSecond, useWall } from './context.ts';
-import { Symbol } from './symbol.tsx';
+import { PrioritySymbol } from './symbol.tsx';
 
 type Filter = 'open' | 'unacknowledged' | 'acknowledged';
 
@@ -280,12 +280,16 @@ function Row({
       onClick={() => onChoose(alarm)}
       onDoubleClick={() => alarm.device && wall.showOnMap(alarm.device)}
     >
-      <Symbol priority={alarm.priority} size={26} quiet={over} />
+      <PrioritySymbol priority={alarm.priority} size={26} quiet={over} />
       <span className="what">
         <b>{title(alarm, lang)}</b>
-        <span>
-          {where}
-          {alarm.simulated ? <i className="sim">{t('device.simulated')}</i> : null}
+        <span className="where">
+          <span>{where}</span>
+          {alarm.simulated ? (
+            <i className="sim" title={t('device.simulated')}>
+              {t('device.simulatedShort')}
+            </i>
+          ) : null}
         </span>
       </span>
       <span className="when">
@@ -339,7 +343,7 @@ function NoteDialog({ alarm, onDone }: { alarm: Alarm; onDone: () => void }) {
         }}
       >
         <h2 id="note-title">
-          <Symbol priority={alarm.priority} /> {title(alarm, lang)}
+          <PrioritySymbol priority={alarm.priority} /> {title(alarm, lang)}
         </h2>
         <p className="facts">{t('alarms.raised', { time: date(lang, 'full', Date.parse(alarm.raised)) })}</p>
         {labelOf(alarm.response, lang, '') && (

@@ -75,7 +75,20 @@ export function Chart({
     plot.current?.setData(data as uPlot.AlignedData);
   });
 
-  return <div className="chart" ref={box} role="img" aria-label={label} />;
+  return (
+    <>
+      {lines.length > 1 && (
+        <ul className="lines">
+          {lines.map((line, k) => (
+            <li key={line.label}>
+              <i style={{ background: SERIES[k % SERIES.length] }} /> {line.label}
+            </li>
+          ))}
+        </ul>
+      )}
+      <div className={lines.length > 1 ? 'chart named' : 'chart'} ref={box} role="img" aria-label={label} />
+    </>
+  );
 }
 
 /** Aligns the lines on one time axis, with nulls where a gap is to be seen. */
@@ -167,6 +180,7 @@ function options(
     axes: [
       {
         ...axis,
+        size: 26,
         space: 58,
         values: (_, splits) => splits.map((s) => date(lang, 'minute', s * 1000)),
       },
@@ -183,12 +197,7 @@ function options(
     series,
     ...(band ? { bands: [{ series: [1, 2] as [number, number], fill: 'rgba(143,184,222,0.20)' }] } : {}),
     hooks: {
-      draw: [
-        (u) => {
-          drawThresholds(u, now().thresholds, font);
-          if (labels.length > 1) drawLabels(u, labels, font);
-        },
-      ],
+      draw: [(u) => drawThresholds(u, now().thresholds, font)],
     },
   };
 }
@@ -198,6 +207,7 @@ function drawThresholds(u: uPlot, thresholds: readonly ChartThreshold[], font: s
   const ratio = uPlot.pxRatio;
   ctx.save();
   ctx.font = scaled(font, ratio);
+  ctx.textAlign = 'left';
   ctx.textBaseline = 'bottom';
   for (const t of thresholds) {
     const y = u.valToPos(t.value, 'y', true);
@@ -211,43 +221,6 @@ function drawThresholds(u: uPlot, thresholds: readonly ChartThreshold[], font: s
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
     ctx.fillText(t.label, bbox.left + 6 * ratio, y - 2 * ratio);
-  }
-  ctx.restore();
-}
-
-/** Names at the lines' right ends, moved apart where they would lie on each other. */
-function drawLabels(u: uPlot, labels: string[], font: string): void {
-  const { ctx, bbox } = u;
-  const ratio = uPlot.pxRatio;
-  const height = 14 * ratio;
-  const ends: { label: string; y: number; colour: string }[] = [];
-  labels.forEach((label, k) => {
-    const column = u.data[u.series.findIndex((s) => s.label === label)] as Column | undefined;
-    const value = column?.findLast((v) => v !== null && v !== undefined);
-    if (value === null || value === undefined) return;
-    ends.push({ label, y: u.valToPos(value, 'y', true) - 5 * ratio, colour: SERIES[k % SERIES.length] });
-  });
-  ends.sort((a, b) => a.y - b.y);
-  let least = bbox.top + height;
-  for (const end of ends) {
-    end.y = Math.max(end.y, least);
-    least = end.y + height;
-  }
-  let most = bbox.top + bbox.height - 2 * ratio;
-  for (const end of ends.toReversed()) {
-    end.y = Math.min(end.y, most);
-    most = end.y - height;
-  }
-  ctx.save();
-  ctx.font = scaled(font, ratio);
-  ctx.textAlign = 'right';
-  ctx.textBaseline = 'bottom';
-  ctx.lineWidth = 3 * ratio;
-  ctx.strokeStyle = GREY.panel;
-  for (const end of ends) {
-    ctx.fillStyle = end.colour;
-    ctx.strokeText(end.label, bbox.left + bbox.width - 4 * ratio, end.y);
-    ctx.fillText(end.label, bbox.left + bbox.width - 4 * ratio, end.y);
   }
   ctx.restore();
 }

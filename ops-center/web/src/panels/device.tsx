@@ -13,7 +13,7 @@ import { Chart } from './chart.tsx';
 import { ChartBody } from './charts.tsx';
 import { reason, useSecond, useWall } from './context.ts';
 import { useHistory } from './history.ts';
-import { Symbol } from './symbol.tsx';
+import { PrioritySymbol } from './symbol.tsx';
 
 const HOURS = [1, 6, 24, 168] as const;
 const FRESH_KEY: Record<number, Key> = {
@@ -132,7 +132,7 @@ export function DevicePanel({ id }: { id: string }) {
           <ul className="own-alarms" aria-label={t('device.alarms')}>
             {own.map((a) => (
               <li key={a.id}>
-                <Symbol priority={a.priority} size={20} quiet={a.state === 'returned'} />
+                <PrioritySymbol priority={a.priority} size={20} quiet={a.state === 'returned'} />
                 <div>
                   <b>{title(a, lang)}</b>
                   <span>

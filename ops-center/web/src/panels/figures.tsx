@@ -8,7 +8,7 @@ import { PRIORITY } from '../palette.ts';
 import type { Wall } from '../wall.ts';
 import { useWall } from './context.ts';
 import { Sparkline } from './sparkline.tsx';
-import { Symbol } from './symbol.tsx';
+import { PrioritySymbol } from './symbol.tsx';
 
 interface Tile {
   key: string;
@@ -49,9 +49,12 @@ export function FigureRow() {
         const device = tile.device;
         const body = (
           <>
-            <span className="name">{tile.title}</span>
+            <span className="name">
+              <span>{tile.title}</span>
+              {!stale && tile.at ? <small>{age(lang, now - tile.at)}</small> : null}
+            </span>
             <span className="value" style={colour && !stale ? { color: colour } : undefined}>
-              {tile.severity ? <Symbol priority={tile.severity as 1 | 2 | 3 | 4} size={18} /> : null}
+              {tile.severity ? <PrioritySymbol priority={tile.severity as 1 | 2 | 3 | 4} size={18} /> : null}
               <b>{tile.value}</b>
               <small>{tile.unit}</small>
             </span>
@@ -67,7 +70,6 @@ export function FigureRow() {
                 tile.note
               )}
             </span>
-            {!stale && tile.at ? <span className="age">{fresh(t, lang, now - tile.at)}</span> : null}
           </>
         );
         const className = `tile ${stale ? 'stale' : ''} ${tile.severity ? 'raised' : ''}`;
@@ -93,10 +95,6 @@ export function FigureRow() {
       })}
     </section>
   );
-}
-
-function fresh(t: Translate, lang: 'vi' | 'en', ms: number): string {
-  return ms < 3000 ? t('figure.now') : t('figure.age', { age: age(lang, ms) });
 }
 
 function tiles(
@@ -147,7 +145,7 @@ function tiles(
       <span className="priorities">
         {([1, 2, 3, 4] as const).map((p) => (
           <span key={p} className={f.alarms[p] ? '' : 'zero'} title={t(`priority.${p}`)}>
-            <Symbol priority={p} size={15} quiet={f.alarms[p] === 0} />
+            <PrioritySymbol priority={p} size={15} quiet={f.alarms[p] === 0} />
             {number(lang, f.alarms[p])}
           </span>
         ))}

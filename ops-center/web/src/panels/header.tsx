@@ -39,7 +39,7 @@ export function Header() {
           <span className="numbers">
             {link.state === 'live'
               ? t('link.seq', { seq: number(lang, beat?.seq ?? 0) })
-              : t('link.heard', { age: age(lang, Date.now() - link.heard) })}
+              : t('link.heard', { age: age(lang, Date.now() - wall.socket.heard) })}
           </span>
         )}
       </span>

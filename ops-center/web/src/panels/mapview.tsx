@@ -9,7 +9,7 @@ import { type AlarmName, CityMap } from '../map/citymap.ts';
 import { BASE_LAYERS } from '../map/style.ts';
 import { typing } from './alarmlist.tsx';
 import { useSecond, useWall } from './context.ts';
-import { Symbol } from './symbol.tsx';
+import { PrioritySymbol } from './symbol.tsx';
 
 /** Names beside alarms on the map: more would hide what they name. */
 const MOST_NAMES = 24;
@@ -103,7 +103,9 @@ export function MapView() {
           ? [wall.city.lon[index], wall.city.lat[index]]
           : null);
       if (!place || (index !== undefined && wall.city.moving[index])) continue;
-      let text = wall.deviceName(a.device || a.entity);
+      // Beside a symbol there is room for a short name; else the id, which is on the device.
+      const name = wall.deviceName(a.device || a.entity);
+      let text = name.length <= 20 ? name : a.device || a.entity;
       if (a.value !== undefined && a.unit) {
         const info = wall.city.quantities.find((q) => q.unit === a.unit || q.display === a.unit);
         text += ` · ${number(lang, a.value, info?.digits ?? 1)} ${info?.display || a.unit}`;
@@ -175,11 +177,12 @@ function DataTime() {
   const { lang, t } = useLanguage();
   useSecond();
   const link = useCell(wall.socket.link);
-  if (link.heard === 0) return null;
+  const { heard } = wall.socket;
+  if (heard === 0) return null;
   const offset = wall.clock.now() - Date.now();
   return (
     <span className={`chip ${link.state === 'live' ? '' : 'warn'}`}>
-      {t('map.dataOf', { time: date(lang, 'time', link.heard + offset) })}
+      {t('map.dataOf', { time: date(lang, 'time', heard + offset) })}
     </span>
   );
 }
@@ -190,7 +193,7 @@ function Legend() {
     <ul className="legend" aria-label={t('map.legend')}>
       {([1, 2, 3, 4] as const).map((p) => (
         <li key={p}>
-          <Symbol priority={p} size={18} /> {t(`priority.${p}`)}
+          <PrioritySymbol priority={p} size={18} /> {t(`priority.${p}`)}
         </li>
       ))}
       <li>

@@ -9,7 +9,7 @@ const SHAPES: ReactElement[] = [
 ];
 
 /** A priority as everywhere in the center: its own shape, digit and colour. */
-export function Symbol({
+export function PrioritySymbol({
   priority,
   size = 24,
   quiet = false,
