@@ -178,14 +178,9 @@ func (e *Embedded) open() error {
 	o.MaxBytes = e.opts.MaxBytes
 	o.WALCompression = compression.Snappy
 
-	own := newRegistry()
-	db, err := tsdb.Open(e.opts.Dir, e.opts.Log, own, o, nil)
+	db, own, err := e.openWhole(o)
 	if err != nil {
-		return fmt.Errorf("open the series in %s: %w", e.opts.Dir, err)
-	}
-	if _, ok := own.value(lateLogFailures); !ok {
-		return errors.Join(fmt.Errorf("series: this tsdb has no counter %s, so late values it fails to log would be lost unseen",
-			lateLogFailures), db.Close())
+		return err
 	}
 	if e.opts.Metrics != nil {
 		if err := e.opts.Metrics.Register(own); err != nil {
@@ -196,13 +191,41 @@ func (e *Embedded) open() error {
 	e.senders = make(map[devices.ID]*sender)
 	e.synced = make(map[string]int)
 	e.ledger.forget()
-	if n, _ := own.value(logCorruptions); n > 0 {
+	return nil
+}
+
+// openWhole opens the database until nothing had to be repaired. One that
+// repairs a log on opening has not read what comes after it: with a torn log,
+// the whole log of late values stays unread until the next time.
+func (e *Embedded) openWhole(o *tsdb.Options) (*tsdb.DB, *registry, error) {
+	const logs = 2
+	for repairs := 0; ; repairs++ {
+		own := newRegistry()
+		db, err := tsdb.Open(e.opts.Dir, e.opts.Log, own, o, nil)
+		if err != nil {
+			return nil, nil, fmt.Errorf("open the series in %s: %w", e.opts.Dir, err)
+		}
+		for _, name := range [...]string{lateLogFailures, logCorruptions} {
+			if _, ok := own.value(name); !ok {
+				return nil, nil, errors.Join(fmt.Errorf("series: this tsdb has no counter %s, so what it loses would be lost unseen", name), db.Close())
+			}
+		}
+		n, _ := own.value(logCorruptions)
+		if n == 0 {
+			return db, own, nil
+		}
 		e.repaired = true
-		e.opts.Log.Error("the log of the series was damaged and has been cut at the damage; "+
+		e.opts.Log.Error("the log of the series was damaged and has been cut at the damage; if this was no power cut, "+
 			"let the series reader start again from the oldest entry of the journal, repetitions are harmless",
 			"dir", e.opts.Dir)
+		if err := db.Close(); err != nil {
+			return nil, nil, fmt.Errorf("close the repaired series in %s: %w", e.opts.Dir, err)
+		}
+		if repairs == logs {
+			return nil, nil, fmt.Errorf("series: the logs in %s are damaged again after each repair; move the directory away, "+
+				"and the journal fills a new one", e.opts.Dir)
+		}
 	}
-	return nil
 }
 
 // Repaired reports whether opening the store found its log damaged and cut it.
@@ -400,6 +423,10 @@ func (s *sender) append(app storage.Appender, device devices.ID, k seriesKey, zo
 		s.refs[k] = r
 	}
 	id, err := app.Append(r.id, r.labels, at, v)
+	if errors.Is(err, storage.ErrTooOldSample) {
+		// Not a matter of this value: something in the database is years ahead.
+		return fmt.Errorf("append to %s at %d: %w; was this machine's clock ahead once? Remove the blocks of that time", r.labels, at, err)
+	}
 	if err != nil {
 		return fmt.Errorf("append to %s at %d: %w", r.labels, at, err)
 	}
@@ -476,9 +503,6 @@ func (e *Embedded) Close() error {
 // buffer to the file on every commit.
 func (e *Embedded) syncLog(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
