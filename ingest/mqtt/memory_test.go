@@ -168,6 +168,7 @@ func (p *memoryPeer) Subscribe(ctx context.Context, s Subscription) (Source, err
 	if !s.Resume || !ok {
 		at = uint64(len(h.log))
 		h.cursors[src.cursor] = at
+		h.touch()
 	}
 	src.next = at
 	if s.Retained {
@@ -517,4 +518,7 @@ func (w *wire) publish(version, qos byte, id uint16, payload string) {
 	w.write(appendPublish(nil, version, outgoing{m: &Message{Topic: "t", Payload: []byte(payload)}, qos: qos, id: id}, time.Now()))
 }
 
-var errDisk = devices.Refuse(devices.ReasonUnavailable, "disk full")
+var (
+	errDisk    = devices.Refuse(devices.ReasonUnavailable, "disk full")
+	errUnknown = devices.Refuse(devices.ReasonUnknownDevice, "")
+)
