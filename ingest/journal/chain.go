@@ -83,8 +83,8 @@ func (c *chain) attach(ctx context.Context, e *engine, markKnown bool) ([]Loss, 
 	if err := e.ensure(ctx, c.stream, c.subject); err != nil {
 		return nil, err
 	}
-	if err := syncDir(streamsDir(c.j.o.Dir)); err != nil {
-		return nil, fmt.Errorf("sync directory of streams: %w", err)
+	if err := syncNames(c.j.o.Dir, blocksDir(c.j.o.Dir, c.stream)); err != nil {
+		return nil, err
 	}
 	first, last, size, err := e.bounds(ctx, c.stream)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -262,6 +263,35 @@ func streamsDir(dir string) string {
 // blocksDir is where JetStream keeps the message blocks of a stream.
 func blocksDir(dir, stream string) string {
 	return filepath.Join(streamsDir(dir), stream, "msgs")
+}
+
+// makeDir is os.MkdirAll whose directories survive a loss of power.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+// syncNames syncs every directory on the way from top down to dir: JetStream
+// makes directories and does not sync the ones they are in.
+func syncNames(top, dir string) error {
+	for {
+		if err := syncDir(dir); err != nil {
+			return fmt.Errorf("sync directory: %w", err)
+		}
+		if dir == top || dir == filepath.Dir(dir) {
+			return nil
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // syncDir makes the names in a directory durable.

@@ -176,6 +176,7 @@ type Journal struct {
 	poke     chan struct{} // wakes keep
 
 	health health
+	tried  time.Time // when keep last tried to open the engine again
 
 	// opening is held while a Bucket or Log is opened.
 	opening sync.Mutex
@@ -196,7 +197,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+	if err := makeDir(o.Dir); err != nil {
 		return nil, fmt.Errorf("make journal directory: %w", err)
 	}
 	lock, err := lockDir(o.Dir)

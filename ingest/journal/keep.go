@@ -58,6 +58,7 @@ type health struct {
 	code     Code // of the trouble, empty when there is none
 	reason   string
 	since    time.Time
+	mute     bool       // the engine has failed and was not opened again yet
 	losses   []lossNote // the oldest first, those of earlier runs too
 	watchers []func(State)
 	changed  bool // since the watchers were called
@@ -147,6 +148,7 @@ func (j *Journal) trouble(code Code, reason string) {
 		return
 	}
 	h.code, h.reason, h.since, h.changed = code, reason, j.now(), true
+	h.mute = h.mute || code == CodeDiskFull || code == CodeWriteFailed
 	h.mu.Unlock()
 	j.queue.refuse(devices.Refuse(devices.ReasonUnavailable, "the journal takes nothing: %s", code))
 	j.o.Log.Error("journal refuses entries", "code", string(code), "reason", reason, "hint", hints[code])
@@ -314,6 +316,9 @@ func (j *Journal) reopen(ctx context.Context, suspect bool) error {
 			}
 		}
 	}
+	j.health.mu.Lock()
+	j.health.mute = false
+	j.health.mu.Unlock()
 	j.recent.poke()
 	return nil
 }
@@ -379,26 +384,31 @@ func (j *Journal) tellWatchers() {
 	}
 }
 
-// recover ends the troubles that end by themselves.
+// recover ends the troubles that end by themselves. After one that does not it
+// opens the engine again all the same, for reading: JetStream gives out nothing
+// of a block it could not write to.
 func (j *Journal) recover() {
-	j.health.mu.Lock()
-	code := j.health.code
-	j.health.mu.Unlock()
-	if code != CodeLowSpace && code != CodeDiskFull {
-		return
-	}
+	h := &j.health
+	h.mu.Lock()
+	code, mute := h.code, h.mute
+	h.mu.Unlock()
 	free, _, err := space(j.o.Dir)
 	// A little more than the reserve, so that the door does not flap.
-	if err != nil || free < j.minFree.Load()/8*9 {
-		return
-	}
-	if code == CodeDiskFull {
-		if err := j.reopen(j.ctx, false); err != nil {
-			j.o.Log.Error("journal cannot be opened again, next try follows", "error", err)
+	roomy := err == nil && free >= j.minFree.Load()/8*9
+	switch {
+	case code == CodeLowSpace && roomy:
+		j.relief(CodeLowSpace)
+	case code == CodeDiskFull && roomy, code == CodeWriteFailed && mute:
+		if time.Since(j.tried) < time.Second {
 			return
 		}
+		j.tried = time.Now()
+		if err := j.reopen(j.ctx, false); err != nil {
+			j.o.Log.Error("storage engine cannot be opened again, next try follows", "error", err)
+			return
+		}
+		j.relief(CodeDiskFull)
 	}
-	j.relief(CodeLowSpace, CodeDiskFull)
 }
 
 // findFirst notes the oldest sequence of the field stream.

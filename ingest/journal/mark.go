@@ -46,7 +46,7 @@ const (
 // none, or none that can be read.
 func openMark(dir, stream string) (m *mark, known bool, err error) {
 	dir = filepath.Join(dir, "marks")
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, false, fmt.Errorf("make directory of marks: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, stream), os.O_RDWR|os.O_CREATE, 0o640)

@@ -58,7 +58,7 @@ func (o *Objects) Put(ctx context.Context, name string, r io.Reader) error {
 	if _, err := s.Put(ctx, jetstream.ObjectMeta{Name: name}, &spaced{r, o.j}); err != nil {
 		return fmt.Errorf("store object %s/%s: %w", o.name, name, err)
 	}
-	return syncDir(blocksDir(o.j.o.Dir, objectsPrefix+o.name))
+	return syncNames(o.j.o.Dir, blocksDir(o.j.o.Dir, objectsPrefix+o.name))
 }
 
 // spaced ends a copy before it eats the reserve.

@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -92,6 +94,18 @@ func (c *recent) get(place uint64) (*Batch, <-chan struct{}) {
 		}
 	}
 	return nil, c.grown
+}
+
+// find returns the message number of the batch that holds the entry seq or,
+// when seq was never given out, follows it; 0 when that is not here.
+func (c *recent) find(seq uint64) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.batches) == 0 || c.batches[0].Seq > seq {
+		return 0
+	}
+	i, _ := slices.BinarySearchFunc(c.batches, seq, func(b *Batch, seq uint64) int { return cmp.Compare(b.Last(), seq) })
+	return c.batches[0].place + uint64(i)
 }
 
 // poke wakes the readers that wait, for them to look at the engine again.
@@ -183,6 +197,9 @@ func (j *Journal) Forget(ctx context.Context, name string) error {
 // storage engine is being opened again Next waits.
 func (r *Reader) Next(ctx context.Context) (*Batch, error) {
 	for {
+		if r.place == 0 {
+			r.place = r.j.recent.find(r.next)
+		}
 		b, grown := r.j.recent.get(r.place)
 		if b == nil {
 			var err error

@@ -137,7 +137,7 @@ func (j *Journal) keepEvidence(stream string, block int, buf []byte) error {
 	}
 	dir := filepath.Join(j.o.Dir, "damaged")
 	if err == nil {
-		err = os.MkdirAll(dir, 0o750)
+		err = makeDir(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("keep damaged block %d of %s: %w", block, stream, err)
