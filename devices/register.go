@@ -75,6 +75,9 @@ func OpenRegister(ctx context.Context, store Store, c *Catalogue) (*Register, er
 	return r, nil
 }
 
+// Catalogue is the one the register was opened with.
+func (r *Register) Catalogue() *Catalogue { return r.catalogue }
+
 // Add registers a device and gives its token, which is kept as a hash only and
 // never shown again. A device that brings a TokenHash keeps it, and the token is
 // empty then.

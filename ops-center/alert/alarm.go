@@ -1,0 +1,113 @@
+package alert
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"vonglau/devices"
+)
+
+// Alarm is one continuous condition of one rule and one device, as it is shown:
+// in the API, on the wall, in the log. It is a value; a change makes a new one.
+type Alarm struct {
+	ID       string            `json:"id"`
+	Rule     string            `json:"rule"`
+	RuleName map[string]string `json:"ruleName"`
+	// Entity is what the alarm is about; Device the device that told.
+	Entity   string      `json:"entity"`
+	Device   devices.ID  `json:"device"`
+	At       *[2]float64 `json:"at"` // longitude, latitude
+	Zones    []Zone      `json:"zones"`
+	Priority int         `json:"priority"`
+	State    State       `json:"state"`
+	// Active is whether the condition holds, whatever the state.
+	Active bool `json:"active"`
+	// Raised and Cleared are event times.
+	Raised       time.Time         `json:"raised"`
+	Cleared      *time.Time        `json:"cleared,omitempty"`
+	Acknowledged *Acknowledgement  `json:"acknowledged,omitempty"`
+	Quantity     devices.Quantity  `json:"quantity,omitempty"`
+	Value        *float64          `json:"value"`
+	Unit         string            `json:"unit"`
+	Threshold    *float64          `json:"threshold"`
+	Message      map[string]string `json:"message"`
+	Response     map[string]string `json:"response"`
+	Owner        string            `json:"owner"`
+	Simulated    bool              `json:"simulated"`
+	// Changes counts the transitions of this alarm.
+	Changes int `json:"changes"`
+}
+
+// Zone is a zone the place of the alarm fell into.
+type Zone struct {
+	Layer     string       `json:"layer"`
+	Code      string       `json:"code"`
+	Name      string       `json:"name"`
+	ValidFrom devices.Date `json:"validFrom"`
+}
+
+// Acknowledgement says who has seen an alarm.
+type Acknowledgement struct {
+	By   string    `json:"by"`
+	At   time.Time `json:"at"`
+	Note string    `json:"note,omitempty"`
+}
+
+// Actor is who made a transition.
+type Actor struct {
+	Name string `json:"name"`
+	Role string `json:"role"`
+}
+
+// engineActor is the actor of what the rules do.
+var engineActor = Actor{Name: "rules", Role: "machine"}
+
+// Transition is one record of the log. Records are numbered from 1 without a
+// gap, and each names the hash of the one before, so that a record taken out or
+// changed later shows.
+type Transition struct {
+	N     uint64 `json:"n"`
+	Event Event  `json:"event"`
+	From  State  `json:"from"`
+	To    State  `json:"to"`
+	// At is when it happened: event time for what the rules do. Recorded is the
+	// server's clock.
+	At       time.Time `json:"at"`
+	Recorded time.Time `json:"recorded"`
+	Who      Actor     `json:"who"`
+	Why      string    `json:"why,omitempty"`
+	// Prev is the SHA-256 of the record before this one, in hexadecimal.
+	Prev string `json:"prev,omitempty"`
+	// Alarm is the alarm after the transition.
+	Alarm Alarm `json:"alarm"`
+}
+
+// ErrNoAlarm is wrapped when no open alarm has the id.
+var ErrNoAlarm = errors.New("no open alarm has this id")
+
+// Conflict is the error of an act on an alarm that somebody else has moved
+// first. It shows the alarm as it is now.
+type Conflict struct {
+	Event Event
+	Alarm Alarm
+}
+
+func (c *Conflict) Error() string {
+	if a := c.Alarm.Acknowledged; a != nil && c.Event == Ack {
+		return fmt.Sprintf("alarm %s was acknowledged by %s at %s", c.Alarm.ID, a.By, a.At.Format(time.RFC3339))
+	}
+	return fmt.Sprintf("alarm %s is %s: %s means nothing there", c.Alarm.ID, c.Alarm.State, c.Event)
+}
+
+// key names an alarm's condition: there is at most one alarm of each.
+type key struct {
+	rule   string
+	device devices.ID
+}
+
+// alarmID is the same however often the same readings are judged.
+func alarmID(k key, raised int64) string {
+	return k.rule + "." + string(k.device) + "." + strconv.FormatInt(raised, 36)
+}

@@ -1,0 +1,620 @@
+package alert
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"vonglau/devices"
+)
+
+// Log keeps the transitions, in order and for good. Append returns when the
+// record is on disk.
+type Log interface {
+	Append(ctx context.Context, subject string, data []byte) (seq uint64, err error)
+	Read(ctx context.Context, from uint64, each func(seq uint64, at time.Time, subject string, data []byte) error) error
+}
+
+// Options are what Open needs and may be told.
+type Options struct {
+	Register *devices.Register
+	// Store keeps the rules and what the engine remembers.
+	Store devices.Store
+	// Transitions is the log of what happened to alarms.
+	Transitions Log
+	// ZoneName names a zone in messages; its code stands in without one.
+	ZoneName func(devices.ZoneRef) string
+	// Behind gives how many entries of the journal are still to be handled.
+	// Silence is not judged while there are any: what looks like a silent city
+	// may be a slow reader. Nil counts as none.
+	Behind func() int64
+	// SaveEvery bounds how much of the journal is read again after a crash; 10 s.
+	SaveEvery time.Duration
+	// Now is the server's clock, time.Now when nil.
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+func (o *Options) validate() error {
+	if o.Register == nil || o.Store == nil || o.Transitions == nil {
+		return errors.New("alert: Register, Store and Transitions are needed")
+	}
+	if o.ZoneName == nil {
+		o.ZoneName = func(z devices.ZoneRef) string { return z.Code }
+	}
+	if o.Behind == nil {
+		o.Behind = func() int64 { return 0 }
+	}
+	if o.SaveEvery <= 0 {
+		o.SaveEvery = 10 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Alarms is the rules, the open alarms and the engine that leads from one to
+// the other. It starts no goroutine. What it shows is what the log has, and is
+// read without waiting for a write.
+type Alarms struct {
+	opt     Options
+	metrics metrics
+	start   time.Time
+	board   board
+
+	mu          sync.Mutex
+	engine      *engine
+	source      []byte // of the rules
+	subscribers []func(Alarm)
+	seq         uint64 // of the newest journal entry handled
+	// The end of the log as far as it was seen: the sequence and the number of
+	// the last record and its hash.
+	logSeq, n uint64
+	chain     string
+	// pending is the first of the outbox as it was, perhaps, appended already.
+	pending []byte
+	unsure  bool // an append failed, and may have been done all the same
+	dirty   map[string]bool
+	saved   time.Time
+}
+
+// board is the open alarms as they are shown.
+type board struct {
+	mu       sync.RWMutex
+	byID     map[string]Alarm
+	byDevice map[devices.ID]map[string]Alarm
+}
+
+func (b *board) set(a Alarm) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a.State == Normal {
+		delete(b.byID, a.ID)
+		delete(b.byDevice[a.Device], a.ID)
+		if len(b.byDevice[a.Device]) == 0 {
+			delete(b.byDevice, a.Device)
+		}
+		return
+	}
+	if b.byDevice[a.Device] == nil {
+		b.byDevice[a.Device] = map[string]Alarm{}
+	}
+	b.byID[a.ID], b.byDevice[a.Device][a.ID] = a, a
+}
+
+type metrics struct {
+	transitions *prometheus.CounterVec
+	late        prometheus.Counter
+	breaks      prometheus.Counter
+	failures    prometheus.Counter
+	lateSeen    uint64
+}
+
+// Open loads the rules and the alarms. Next tells where to read the journal
+// from.
+func Open(ctx context.Context, o Options) (*Alarms, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	s := &Alarms{opt: o, start: o.Now(), saved: o.Now(), dirty: map[string]bool{}}
+	s.board.byID, s.board.byDevice = map[string]Alarm{}, map[devices.ID]map[string]Alarm{}
+	s.engine = newEngine(o.Register, o.ZoneName)
+	if err := s.load(ctx); err != nil {
+		return nil, fmt.Errorf("loading the alarms: %w", err)
+	}
+	s.register(o.Metrics)
+	if err := s.catchUp(ctx); err != nil {
+		return nil, fmt.Errorf("reading the log of alarms: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Alarms) register(r prometheus.Registerer) {
+	s.metrics = metrics{
+		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vonglau_alarm_transitions_total", Help: "Transitions of alarms, by event."}, []string{"event"}),
+		late:        prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_alarm_late_readings_total", Help: "Readings a rule did not judge because it had judged a newer one."}),
+		breaks:      prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_alarm_chain_breaks_total", Help: "Records of the alarm log that do not follow the one before."}),
+		failures:    prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_alarm_write_failures_total", Help: "Failed writes of transitions or of the engine's memory."}),
+	}
+	if r == nil {
+		return
+	}
+	r.MustRegister(s.metrics.transitions, s.metrics.late, s.metrics.breaks, s.metrics.failures)
+	for p := 1; p <= 4; p++ {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "vonglau_alarms_open", Help: "Open alarms, by priority.", ConstLabels: prometheus.Labels{"priority": strconv.Itoa(p)},
+		}, func() float64 { return s.open(p) }))
+	}
+}
+
+func (s *Alarms) open(priority int) (n float64) {
+	s.board.mu.RLock()
+	defer s.board.mu.RUnlock()
+	for _, a := range s.board.byID {
+		if a.Priority == priority {
+			n++
+		}
+	}
+	return n
+}
+
+// Next is the journal sequence to go on from after Open: everything before it
+// is in what was loaded.
+func (s *Alarms) Next() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seq + 1
+}
+
+// Handle judges messages of the journal, seq being the sequence of the last
+// entry they came from. Changes of connections raise nothing: a device is silent
+// when its reports stop, not when its link does. After an error the same
+// messages are to be handled again; nothing is repeated by that.
+func (s *Alarms) Handle(ctx context.Context, messages []*devices.Message, _ []*devices.Status, seq uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	for _, m := range messages {
+		s.engine.message(m)
+		s.dirty[shard(m.Device)] = true
+	}
+	if late := s.engine.late; late != s.metrics.lateSeen {
+		s.metrics.late.Add(float64(late - s.metrics.lateSeen))
+		s.metrics.lateSeen = late
+	}
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	s.seq = max(s.seq, seq)
+	s.saveIfDue(ctx)
+	return nil
+}
+
+// Tick looks for silent devices. Call it every few seconds.
+func (s *Alarms) Tick(ctx context.Context, now time.Time) error {
+	behind := s.opt.Behind() > 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	if !behind {
+		s.engine.tick(now.UnixMilli(), s.start.UnixMilli())
+	}
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	s.saveIfDue(ctx)
+	return nil
+}
+
+// Apply puts a rule file in force, all of it or, on an error, nothing.
+func (s *Alarms) Apply(ctx context.Context, source []byte) error {
+	rules, err := ParseRules(source, s.opt.Register.Catalogue())
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	if err := s.opt.Store.Put(ctx, keyRules, source); err != nil {
+		return fmt.Errorf("keeping the rules: %w", err)
+	}
+	s.source = slices.Clone(source)
+	s.engine.adopt(rules, s.opt.Now().UnixMilli())
+	for id := range s.engine.fleet {
+		s.dirty[shard(id)] = true
+	}
+	return s.flush(ctx)
+}
+
+// Source is the rule file in force, empty before the first.
+func (s *Alarms) Source() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.source)
+}
+
+// Rules are the rules in force, by id.
+func (s *Alarms) Rules() []Rule {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Rule, 0, len(s.engine.rules))
+	for _, r := range s.engine.rules {
+		out = append(out, *r)
+	}
+	slices.SortFunc(out, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// List gives the open alarms, the most urgent first and of those the newest.
+func (s *Alarms) List() []Alarm {
+	s.board.mu.RLock()
+	out := slices.Collect(maps.Values(s.board.byID))
+	s.board.mu.RUnlock()
+	slices.SortFunc(out, func(a, b Alarm) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), b.Raised.Compare(a.Raised), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// Get finds an open alarm.
+func (s *Alarms) Get(id string) (Alarm, bool) {
+	s.board.mu.RLock()
+	defer s.board.mu.RUnlock()
+	a, ok := s.board.byID[id]
+	return a, ok
+}
+
+// Worst is the most urgent priority among a device's shown alarms, 0 when there
+// is none.
+func (s *Alarms) Worst(id devices.ID) int {
+	s.board.mu.RLock()
+	defer s.board.mu.RUnlock()
+	worst := 0
+	for _, a := range s.board.byDevice[id] {
+		if a.State.Shown() && (worst == 0 || a.Priority < worst) {
+			worst = a.Priority
+		}
+	}
+	return worst
+}
+
+// Acknowledge records that who has seen the alarm. The second of two gets a
+// *Conflict that shows what the first did.
+func (s *Alarms) Acknowledge(ctx context.Context, id string, who Actor, note string) (Alarm, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.flush(ctx); err != nil {
+		return Alarm{}, err
+	}
+	k, ok := s.engine.byID[id]
+	if !ok {
+		return Alarm{}, fmt.Errorf("acknowledging %.120q: %w", id, ErrNoAlarm)
+	}
+	now := s.opt.Now().UTC().Truncate(time.Millisecond)
+	t := s.engine.draft(k, Ack, now, who, note, func(a *Alarm) {
+		a.Acknowledged = &Acknowledgement{By: who.Name, At: now, Note: note}
+	})
+	if t == nil {
+		return Alarm{}, &Conflict{Event: Ack, Alarm: *s.engine.alarms[k]}
+	}
+	// Unlike what the rules find, an operator's act that failed did not happen,
+	// so it takes effect after it is on disk.
+	data, err := s.encode(t)
+	if err != nil {
+		return Alarm{}, err
+	}
+	if err := s.append(ctx, t, data); err != nil {
+		return Alarm{}, err
+	}
+	s.fold(t)
+	return t.Alarm, nil
+}
+
+// Subscribe calls f with an alarm after each of its transitions. f must not
+// block, nor act on alarms.
+func (s *Alarms) Subscribe(f func(Alarm)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subscribers = append(s.subscribers, f)
+}
+
+// Close writes down what the engine remembers.
+func (s *Alarms) Close(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	return s.save(ctx)
+}
+
+// subject is what all records of the log are filed under.
+const subject = "alarm"
+
+// flush appends what waits in the outbox and tells the subscribers.
+func (s *Alarms) flush(ctx context.Context) error {
+	if s.unsure {
+		if err := s.catchUp(ctx); err != nil {
+			return fmt.Errorf("reading the log of alarms: %w", err)
+		}
+	}
+	for len(s.engine.outbox) > 0 {
+		t := s.engine.outbox[0]
+		if s.pending == nil {
+			data, err := s.encode(t)
+			if err != nil {
+				return err
+			}
+			s.pending = data
+		}
+		if err := s.append(ctx, t, s.pending); err != nil {
+			return err
+		}
+		s.sent()
+	}
+	return nil
+}
+
+// sent takes the first transition off the outbox; it is in the log.
+func (s *Alarms) sent() {
+	t := s.engine.outbox[0]
+	s.engine.outbox[0] = nil
+	s.engine.outbox = s.engine.outbox[1:]
+	s.pending = nil
+	s.publish(t)
+}
+
+func (s *Alarms) publish(t *Transition) {
+	s.metrics.transitions.WithLabelValues(string(t.Event)).Inc()
+	s.dirty[shard(t.Alarm.Device)] = true
+	s.board.set(t.Alarm)
+	for _, f := range s.subscribers {
+		f(t.Alarm)
+	}
+}
+
+// fold applies a transition that is in the log.
+func (s *Alarms) fold(t *Transition) {
+	k := key{t.Alarm.Rule, t.Alarm.Device}
+	s.engine.put(k, t.Alarm)
+	s.publish(t)
+}
+
+func (s *Alarms) encode(t *Transition) ([]byte, error) {
+	t.N, t.Prev = s.n+1, s.chain
+	t.Recorded = s.opt.Now().UTC().Truncate(time.Millisecond)
+	data, err := json.Marshal(t)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a transition of alarm %s: %w", t.Alarm.ID, err)
+	}
+	return data, nil
+}
+
+func (s *Alarms) append(ctx context.Context, t *Transition, data []byte) error {
+	seq, err := s.opt.Transitions.Append(ctx, subject, data)
+	if err != nil {
+		s.unsure = true
+		s.metrics.failures.Inc()
+		return fmt.Errorf("writing %s of alarm %s to the log: %w", t.Event, t.Alarm.ID, err)
+	}
+	s.logSeq, s.n, s.chain = seq, t.N, digest(data)
+	return nil
+}
+
+func digest(data []byte) string {
+	h := sha256.Sum256(data)
+	return hex.EncodeToString(h[:])
+}
+
+// catchUp folds the records of the log that were not seen yet: at the start, and
+// after a failed append, which may have been done all the same.
+func (s *Alarms) catchUp(ctx context.Context) error {
+	err := s.opt.Transitions.Read(ctx, s.logSeq+1, func(seq uint64, _ time.Time, subj string, data []byte) error {
+		s.logSeq = seq
+		if subj != subject {
+			return nil
+		}
+		var t Transition
+		if err := json.Unmarshal(data, &t); err != nil {
+			s.metrics.breaks.Inc()
+			s.opt.Log.Error("a record of the alarm log cannot be read and was left out", "sequence", seq, "error", err)
+			return nil
+		}
+		if t.N != s.n+1 || t.Prev != s.chain {
+			s.metrics.breaks.Inc()
+			s.opt.Log.Error("a record of the alarm log does not follow the one before it", "sequence", seq, "number", t.N, "alarm", t.Alarm.ID)
+		}
+		s.n, s.chain = t.N, digest(data)
+		if s.pending != nil && bytes.Equal(data, s.pending) {
+			s.sent()
+			return nil
+		}
+		s.fold(&t)
+		if t.Who == engineActor {
+			s.recall(&t)
+		}
+		return nil
+	})
+	if err == nil {
+		s.unsure = false
+	}
+	return err
+}
+
+// recall makes the engine stand by a transition it is reminded of: readings up
+// to it may come again and must not repeat it.
+func (s *Alarms) recall(t *Transition) {
+	w := s.engine.entry(t.Alarm.Device)
+	tr := w.tracks[t.Alarm.Rule]
+	if tr == nil {
+		tr = &track{Last: w.floor}
+		w.tracks[t.Alarm.Rule] = tr
+	}
+	tr.On = t.Alarm.Active
+	tr.decided = max(tr.decided, t.At.UnixMilli())
+}
+
+// The keys of the store: the rules, the place in journal and log, and what is
+// remembered of devices in shards.
+const (
+	keyRules    = "rules"
+	keyHead     = "head"
+	shardPrefix = "devices."
+)
+
+func shard(id devices.ID) string {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return fmt.Sprintf("%s%02x", shardPrefix, byte(h.Sum32()))
+}
+
+// head is the place in the journal and in the log that the shards stand for. It
+// is written after them, so shards may be newer, which is harmless: readings and
+// transitions they know already change nothing.
+type head struct {
+	Seq    uint64 `json:"seq"`
+	LogSeq uint64 `json:"logSeq"`
+	N      uint64 `json:"n"`
+	Chain  string `json:"chain"`
+}
+
+// memory is what is kept of one device.
+type memory struct {
+	Newest int64             `json:"n"`
+	Heard  int64             `json:"h"`
+	Tracks map[string]*track `json:"t,omitempty"`
+	Alarms map[string]*Alarm `json:"a,omitempty"`
+}
+
+func (s *Alarms) load(ctx context.Context) error {
+	return s.opt.Store.Load(ctx, func(k string, value []byte) error {
+		switch {
+		case k == keyRules:
+			s.source = slices.Clone(value)
+			rules, err := ParseRules(value, s.opt.Register.Catalogue())
+			if err != nil { // the catalogue changed; readings must go on all the same
+				s.opt.Log.Error("the rules that were in force no longer fit and judge nothing until they are applied again", "error", err)
+				return nil
+			}
+			for i := range rules {
+				s.engine.rules[rules[i].ID] = &rules[i]
+			}
+		case k == keyHead:
+			var h head
+			if err := json.Unmarshal(value, &h); err != nil {
+				return fmt.Errorf("%s: %w", k, err)
+			}
+			s.seq, s.logSeq, s.n, s.chain = h.Seq, h.LogSeq, h.N, h.Chain
+		case strings.HasPrefix(k, shardPrefix):
+			var entries map[devices.ID]memory
+			if err := json.Unmarshal(value, &entries); err != nil {
+				return fmt.Errorf("%s: %w", k, err)
+			}
+			for id, m := range entries {
+				w := s.engine.entry(id)
+				w.newest, w.heard, w.floor = m.Newest, m.Heard, m.Newest
+				for rule, tr := range m.Tracks {
+					if tr != nil {
+						w.tracks[rule] = tr
+					}
+				}
+				for rule, a := range m.Alarms {
+					if a != nil {
+						s.engine.put(key{rule, id}, *a)
+						s.board.set(*a)
+					}
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// saveIfDue writes the engine's memory from time to time. A failure is told and
+// made good by the next: the log and the journal have everything.
+func (s *Alarms) saveIfDue(ctx context.Context) {
+	if s.opt.Now().Sub(s.saved) < s.opt.SaveEvery {
+		return
+	}
+	s.saved = s.opt.Now()
+	if err := s.save(ctx); err != nil {
+		s.metrics.failures.Inc()
+		s.opt.Log.Warn("what the alarm rules remember was not saved; after a restart more of the journal is read again", "error", err)
+	}
+}
+
+func (s *Alarms) save(ctx context.Context) error {
+	shards := make(map[string]map[devices.ID]memory, len(s.dirty))
+	for name := range s.dirty {
+		shards[name] = map[devices.ID]memory{}
+	}
+	for id, w := range s.engine.fleet {
+		entries, ok := shards[shard(id)]
+		if !ok {
+			continue
+		}
+		if _, known := s.opt.Register.Get(id); !known && len(w.alarms) == 0 {
+			delete(s.engine.fleet, id)
+			continue
+		}
+		m := memory{Newest: w.newest, Heard: w.heard, Alarms: w.alarms}
+		for rule, tr := range w.tracks {
+			if tr.idle() {
+				continue
+			}
+			if m.Tracks == nil {
+				m.Tracks = map[string]*track{}
+			}
+			m.Tracks[rule] = tr
+		}
+		entries[id] = m
+	}
+	values := make(map[string][]byte, len(shards))
+	for name, entries := range shards {
+		value, err := json.Marshal(entries)
+		if err != nil {
+			return fmt.Errorf("saving %s: %w", name, err)
+		}
+		values[name] = value
+	}
+	if len(values) > 0 {
+		if err := s.opt.Store.PutAll(ctx, values); err != nil {
+			return fmt.Errorf("saving what the rules remember: %w", err)
+		}
+	}
+	value, err := json.Marshal(head{s.seq, s.logSeq, s.n, s.chain})
+	if err != nil {
+		return fmt.Errorf("saving the place in the journal: %w", err)
+	}
+	if err := s.opt.Store.Put(ctx, keyHead, value); err != nil {
+		return fmt.Errorf("saving the place in the journal: %w", err)
+	}
+	clear(s.dirty)
+	return nil
+}
