@@ -27,21 +27,21 @@ import (
 
 var crashCycles = flag.Int("cycles", 6, "kill -9 and restart this many times")
 
-// history is what the devices of the test know: which of their readings were
+// ackHistory is what the devices of the test know: which of their readings were
 // acknowledged. The check afterwards is set algebra over it.
-type history struct {
+type ackHistory struct {
 	mu    sync.Mutex
 	acked map[string][]int // device to the numbers of its acknowledged readings
 	tries int
 }
 
-func (h *history) ack(device string, n int) {
+func (h *ackHistory) ack(device string, n int) {
 	h.mu.Lock()
 	h.acked[device] = append(h.acked[device], n)
 	h.mu.Unlock()
 }
 
-func (h *history) total() (n int) {
+func (h *ackHistory) total() (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, a := range h.acked {
@@ -57,7 +57,7 @@ type crashDevice struct {
 	base      time.Time // reading n is of base + n ms
 	next      int
 	pending   []int // not acknowledged, oldest first
-	h         *history
+	h         *ackHistory
 }
 
 func (d *crashDevice) payload(n int) []byte {
@@ -163,7 +163,7 @@ func (d *crashDevice) runHTTP(ctx context.Context, addr string) {
 func TestProgramKilledLosesNothingAcknowledged(t *testing.T) {
 	dir := t.TempDir()
 	p := startProcess(t, dir)
-	h := &history{acked: map[string][]int{}}
+	h := &ackHistory{acked: map[string][]int{}}
 	base := time.Now().Add(-time.Hour).Truncate(time.Second)
 	var fleet []*crashDevice
 	for i := range 12 {
@@ -273,7 +273,7 @@ func (p *process) stored(id, quantity string, from, to time.Time) (values map[in
 // The acknowledgements of the test itself are only worth something if a device
 // that is refused is not counted.
 func TestHistoryCountsOnlyAcknowledged(t *testing.T) {
-	h := &history{acked: map[string][]int{}}
+	h := &ackHistory{acked: map[string][]int{}}
 	d := &crashDevice{id: "a", h: h}
 	if got := d.window(3); !slices.Equal(got, []int{0, 1, 2}) {
 		t.Fatalf("window: got %v", got)

@@ -15,22 +15,22 @@ import (
 // mayImport is the architecture: which of our folders a folder may import.
 // Whoever wants a new arrow argues for it here.
 var mayImport = map[string][]string{
-	"devices":               {},
-	"geo":                   {"devices"},
-	"ingest/journal":        {"devices"},
-	"ingest/series":         {"devices"},
-	"ingest/mqtt":           {"devices"},
-	"ingest":                {"devices", "geo", "ingest/mqtt", "ingest/journal", "ingest/series"},
-	"ops-center/alert":      {"devices", "geo"},
-	"ops-center/access":     {},
-	"ops-center/live":       {"devices", "geo", "ops-center/alert"},
-	"ops-center/web":        {},
-	"ops-center":            {"devices", "geo", "ops-center/alert", "ops-center/access", "ops-center/live", "ops-center/web"},
-	"firmware-sim":          {"devices", "firmware-sim/city"},
-	"firmware-sim/city":     {"devices"},
-	"cmd/vonglau":           {"devices", "geo", "ingest", "ingest/journal", "ingest/mqtt", "ingest/series", "ops-center", "ops-center/access", "ops-center/alert", "ops-center/live", "ops-center/web"},
-	"cmd/firmware-sim":      {"firmware-sim", "firmware-sim/city"},
-	"deploy/bench":          {},
+	"devices":           {},
+	"geo":               {"devices"},
+	"ingest/journal":    {"devices"},
+	"ingest/series":     {"devices"},
+	"ingest/mqtt":       {"devices"},
+	"ingest":            {"devices", "geo", "ingest/mqtt", "ingest/journal", "ingest/series"},
+	"ops-center/alert":  {"devices", "geo"},
+	"ops-center/access": {},
+	"ops-center/live":   {"devices", "geo", "ops-center/alert"},
+	"ops-center/web":    {},
+	"ops-center":        {"devices", "geo", "ops-center/alert", "ops-center/access", "ops-center/live", "ops-center/web"},
+	"firmware-sim":      {"devices", "firmware-sim/city"},
+	"firmware-sim/city": {"devices"},
+	"cmd/vonglau":       {"devices", "geo", "ingest", "ingest/journal", "ingest/mqtt", "ingest/series", "ops-center", "ops-center/access", "ops-center/alert", "ops-center/live", "ops-center/web"},
+	"cmd/firmware-sim":  {"firmware-sim", "firmware-sim/city"},
+	"deploy/bench":      {},
 }
 
 // TestImports reads the files themselves: a test that asks the go tool can pass

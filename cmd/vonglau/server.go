@@ -195,9 +195,9 @@ func (s *Server) openLive(ctx context.Context) (err error) {
 	s.recent = devices.NewEvidence(10_000)
 	s.hub.ApplyDevice(s.register.List()...)
 	s.register.OnChange(func(d *devices.Device) { s.hub.ApplyDevice(d) })
-	s.alarms.Subscribe(func(a alert.Alarm) { s.hub.ApplyAlarm(shownAlarm(a)) })
+	s.alarms.Subscribe(s.showAlarm)
 	for _, a := range s.alarms.List() {
-		s.hub.ApplyAlarm(shownAlarm(a))
+		s.showAlarm(a)
 	}
 	// The wall is rebuilt at each start, so its cursor is not kept.
 	if err := s.journal.Forget(ctx, readerLive); err != nil {
@@ -209,6 +209,22 @@ func (s *Server) openLive(ctx context.Context) (err error) {
 	}
 	s.readers[readerLive], err = s.journal.Reader(ctx, readerLive, journal.FromSeq(from))
 	return err
+}
+
+// showAlarm hands an alarm to the walls, in the API's own form.
+func (s *Server) showAlarm(a alert.Alarm) {
+	raw, err := json.Marshal(a)
+	if err != nil {
+		s.log.Error("an alarm cannot be shown", "alarm", a.ID, "error", err)
+		return
+	}
+	shown := live.Alarm{
+		ID: a.ID, Device: a.Device, Priority: uint8(a.Priority), Open: a.State != alert.Normal, Raised: a.Raised, JSON: raw,
+	}
+	if a.State.Shown() {
+		shown.Severity = shown.Priority
+	}
+	s.hub.ApplyAlarm(shown)
 }
 
 func (s *Server) liveHealth() live.Health {
@@ -405,14 +421,61 @@ func (s *Server) Stop(ctx context.Context) error {
 	return errors.Join(s.running.stop(ctx), s.open.stop(ctx))
 }
 
-func (s *Server) metrics() http.Handler {
-	return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)})
+func (s *Server) openAccess(context.Context) (err error) {
+	s.access, err = access.Open(access.Options{Dir: s.cfg.Data, Log: s.log.With("part", "access"), Metrics: s.registry})
+	return err
 }
 
-func (s *Server) openAPI(ctx context.Context) (err error) {
-	extra := ingest.NewHTTP(s.gate).Routes()
-	s.api, err = opscenter.New(opscenter.Options{})
-	_ = extra
-	_ = web.Built
+func (s *Server) openAlarms(ctx context.Context) error {
+	record, err := s.journal.Log(ctx, "alarms", journal.LogOptions{})
+	if err != nil {
+		return err
+	}
+	bucket, err := s.journal.Bucket(ctx, "alarms")
+	if err != nil {
+		return err
+	}
+	s.alarms, err = alert.Open(ctx, alert.Options{
+		Register: s.register, Store: bucket, Transitions: record,
+		ZoneName: func(ref devices.ZoneRef) string {
+			if z, ok := s.layers.Zone(ref); ok {
+				return z.Name
+			}
+			return ref.Code
+		},
+		Behind: func() int64 { entries, _ := s.readers[readerAlert].Lag(); return int64(entries) },
+		Log:    s.log.With("part", "alert"), Metrics: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	s.open.add("alarms", s.alarms.Close)
+	s.readers[readerAlert], err = s.journal.Reader(ctx, readerAlert, journal.FromSeq(s.alarms.Next()))
 	return err
+}
+
+func (s *Server) openAPI(context.Context) (err error) {
+	calendar, err := time.LoadLocation(s.cfg.City.Calendar)
+	if err != nil {
+		return err
+	}
+	routes := ingest.NewHTTP(s.gate).Routes()
+	routes["GET /metrics"] = s.access.Require(access.ViewStatus, promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(s.log.With("part", "metrics").Handler(), slog.LevelWarn),
+	}), denyPlain)
+	o := opscenter.Options{
+		Register: s.register, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access,
+		History: history{s.store}, Alarms: alarms{s.alarms}, Refusals: s.recent, Status: s.status, Ready: s.ready,
+		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
+		Log: s.log.With("part", "api"), Metrics: s.registry,
+	}
+	if web.Built() {
+		o.Wall = web.Files()
+	}
+	s.api, err = opscenter.New(o)
+	return err
+}
+
+func denyPlain(w http.ResponseWriter, _ *http.Request, r *access.Refusal) {
+	http.Error(w, r.Detail, r.Status)
 }

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"vonglau/devices"
+	"vonglau/ingest/series"
+	"vonglau/ops-center/alert"
+)
+
+// history is the series store as the API asks it.
+type history struct{ store series.Store }
+
+func (h history) Range(ctx context.Context, device devices.ID, q devices.Quantity, from, to time.Time, limit int) ([]devices.Point, error) {
+	return h.store.Range(ctx, series.Query{Device: device, Quantity: q, From: from, To: to, Limit: limit})
+}
+
+func (h history) Buckets(ctx context.Context, device devices.ID, q devices.Quantity, from, to time.Time, step, offset time.Duration) ([]devices.Bucket, error) {
+	return h.store.Buckets(ctx, series.BucketQuery{
+		Device: device, Quantity: q, From: from, To: to, Steps: series.Steps{Step: step, Offset: offset},
+	})
+}
+
+func (h history) ByZone(ctx context.Context, layer string, q devices.Quantity, from, to time.Time, step, offset time.Duration) ([]devices.ZoneSeries, error) {
+	return h.store.ByZone(ctx, series.ZoneQuery{
+		Layer: layer, Quantity: q, From: from, To: to, Steps: series.Steps{Step: step, Offset: offset},
+	})
+}
+
+// alarms is the alarm engine as the API asks it.
+type alarms struct{ *alert.Alarms }
+
+// Apply puts a rule file in force and gives the rules it held.
+func (a alarms) Apply(ctx context.Context, source []byte, _ alert.Actor) ([]alert.Rule, error) {
+	if err := a.Alarms.Apply(ctx, source); err != nil {
+		return nil, err
+	}
+	return a.Rules(), nil
+}
