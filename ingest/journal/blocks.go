@@ -259,7 +259,7 @@ func (s *scan) frame(stream string, block int, f frame) {
 	}
 	s.rep.Records++
 	s.rep.Entries += uint64(r.count)
-	l := Loss{stream, s.next, r.first - 1, "damaged on disk"}
+	l := Loss{Stream: stream, From: s.next, To: r.first - 1, Reason: "damaged on disk", old: !s.broken}
 	switch {
 	case s.next == 0 && s.broken && r.first > 1:
 		// Nothing before it tells where the missing ones begin, unless this is

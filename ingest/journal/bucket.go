@@ -86,7 +86,7 @@ func (b *Bucket) fold(ctx context.Context, eng *engine) error {
 			return err
 		}
 		if expect != 0 && r.first > expect && r.prev != crc {
-			b.c.j.lost(Loss{b.c.stream, expect, r.first - 1, "damaged on disk"})
+			b.c.j.lost(Loss{Stream: b.c.stream, From: expect, To: r.first - 1, Reason: "damaged on disk", old: true})
 		}
 		expect, crc = r.last()+1, r.crc
 		if err := applyOps(r.body, r.count, func(key string, value []byte) {

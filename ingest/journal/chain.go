@@ -32,7 +32,8 @@ type chain struct {
 
 	mu     sync.Mutex
 	next   uint64 // sequence of the next entry
-	crc    uint32 // of the last record; 0 after a loss
+	acked  uint64 // sequence of the last entry there is
+	crc    uint32 // what the next record names as the one before it
 	last   uint64 // message number of the last record
 	bytes  uint64 // size of the stream, about
 	blocks blocksStamp
@@ -50,6 +51,8 @@ type Loss struct {
 	Stream   string
 	From, To uint64 // our sequences, inclusive
 	Reason   string
+
+	old bool // a break in the chain with nothing damaged beside it
 }
 
 func (l Loss) String() string {
@@ -122,7 +125,7 @@ func (c *chain) attach(ctx context.Context, e *engine, markKnown bool) ([]Loss, 
 	var losses []Loss
 	switch {
 	case was.last > end:
-		losses = append(losses, Loss{c.stream, end + 1, was.last, "the end of the log is missing"})
+		losses = append(losses, Loss{Stream: c.stream, From: end + 1, To: was.last, Reason: "the end of the log is missing"})
 		crc = was.crc // so that whoever reads past the place sees the break
 	case was.last == end:
 		crc = was.crc
@@ -135,7 +138,7 @@ func (c *chain) attach(ctx context.Context, e *engine, markKnown bool) ([]Loss, 
 		// gone with the power: stay above everything ever given out.
 		reached = max(reached, was.ceiling)
 	}
-	c.next, c.crc, c.last, c.bytes = reached+1, crc, last, size
+	c.next, c.acked, c.crc, c.last, c.bytes = reached+1, end, crc, last, size
 	c.blocks = blocksStamp{}
 	return losses, c.advance(end, crc, c.next, 0)
 }
@@ -179,7 +182,7 @@ func (c *chain) append(ctx context.Context, buf []byte, count uint32, at time.Ti
 	c.mu.Lock()
 	c.next = r.last() + 1 // used, whatever happened
 	if err == nil {
-		c.crc, c.last = r.crc, place+1
+		c.acked, c.crc, c.last = r.last(), r.crc, place+1
 		c.bytes += uint64(len(buf))
 	}
 	c.mu.Unlock()
@@ -198,7 +201,7 @@ func (c *chain) store(ctx context.Context, eng *engine, buf []byte, r record, pl
 			return fmt.Errorf("%w: %w", errEngine, err)
 		}
 	}
-	if err := eng.publish(ctx, c.stream, c.subject, buf, place, stallPatience, c.j.stalled); err != nil {
+	if err := eng.publish(ctx, c.stream, c.subject, buf, place, c.j.patience, c.j.stalled); err != nil {
 		return err
 	}
 	if err := c.syncBlockNames(); err != nil {
@@ -230,12 +233,12 @@ func (c *chain) syncBlockNames() error {
 	return nil
 }
 
-// end returns the sequence of the last entry and the message number of the last
-// record.
+// end returns the sequence of the last entry there is and the message number of
+// the last record.
 func (c *chain) end() (seq, place uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.next - 1, c.last
+	return c.acked, c.last
 }
 
 // read returns the first intact record at or after the message number place,
@@ -336,7 +339,16 @@ func (c *chain) sweep(ctx context.Context, maxBytes int64, maxAge time.Duration,
 	if keep <= first {
 		return false, nil
 	}
-	return true, eng.purge(ctx, c.stream, keep)
+	if err := eng.purge(ctx, c.stream, keep); err != nil {
+		return false, err
+	}
+	if _, _, size, err = eng.bounds(ctx, c.stream); err != nil {
+		return false, err
+	}
+	c.mu.Lock()
+	c.bytes = size
+	c.mu.Unlock()
+	return true, nil
 }
 
 // search returns the first message number in [lo, hi) from which on ok holds,

@@ -150,6 +150,8 @@ type Journal struct {
 	met  *metrics
 	boot [16]byte
 	lock *os.File // keeps a second process out
+	// patience is how long a sync may take before new entries are refused.
+	patience time.Duration
 
 	// gate is held for reading while the engine is used and for writing while
 	// it is exchanged.
@@ -205,7 +207,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{
-		o: o, lock: lock, boot: bootID(),
+		o: o, lock: lock, boot: bootID(), patience: stallPatience,
 		recent:   newRecent(o.RecentBytes),
 		queue:    queue{wake: make(chan struct{}, 1)},
 		batches:  make(chan *batch),
@@ -305,12 +307,12 @@ func (j *Journal) checkCursors(ctx context.Context) error {
 	c := j.field
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ahead <= c.next {
+	if ahead <= c.acked+1 {
 		return nil
 	}
-	j.lost(Loss{streamField, c.next, ahead - 1, "a reader has seen them and they are not in the log"})
-	c.next, c.crc = ahead, 0
-	return c.advance(c.mark.state.last, 0, c.next, 0)
+	j.lost(Loss{Stream: streamField, From: c.acked + 1, To: ahead - 1, Reason: "a reader has done them and they are not in the log"})
+	c.next, c.crc = max(c.next, ahead), 0
+	return c.advance(c.acked, 0, c.next, 0)
 }
 
 // engine returns the engine for use until release is called.
@@ -330,11 +332,12 @@ func (j *Journal) lag(next uint64) (entries, bytes uint64) {
 	c := j.field
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if next >= c.next {
+	end := c.acked + 1
+	if next >= end {
 		return 0, 0
 	}
-	entries = c.next - max(next, j.oldest())
-	all := max(c.next-j.oldest(), 1)
+	entries = end - max(next, min(j.oldest(), end))
+	all := max(end-min(j.oldest(), end), 1)
 	return entries, uint64(float64(c.bytes) * float64(entries) / float64(all))
 }
 
@@ -379,8 +382,6 @@ func (j *Journal) Close() error {
 }
 
 const (
-	// stallPatience is how long a sync may take before new entries are
-	// refused.
 	stallPatience = 5 * time.Second
 	closePatience = 20 * time.Second
 )

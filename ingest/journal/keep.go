@@ -181,7 +181,7 @@ func (j *Journal) relief(codes ...Code) {
 
 // stalled is called while a sync takes too long.
 func (j *Journal) stalled() {
-	j.trouble(CodeStalled, fmt.Sprintf("a sync takes longer than %v", stallPatience))
+	j.trouble(CodeStalled, fmt.Sprintf("a sync takes longer than %v", j.patience))
 }
 
 // failed is called with the error of a write that the engine did not survive.
@@ -241,7 +241,12 @@ func (j *Journal) lost(losses ...Loss) {
 	news := false
 	for _, l := range losses {
 		if slices.ContainsFunc(h.losses, func(n lossNote) bool {
-			return n.Stream == l.Stream && n.From <= l.From && l.To <= n.To
+			if n.Stream != l.Stream {
+				return false
+			}
+			// A break that was there before shows again at each full look,
+			// and wider than it was when the count went on at a distance.
+			return n.From <= l.From && l.To <= n.To || l.old && n.From == l.From
 		}) {
 			continue
 		}

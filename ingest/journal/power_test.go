@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"maps"
 	"os"
@@ -11,9 +12,12 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"vonglau/devices"
 )
 
 var powerRounds = flag.Int("power.rounds", 4, "rounds of TestPowerLoss")
@@ -27,7 +31,8 @@ type powerFS struct {
 	mu     sync.Mutex
 	off    atomic.Bool // after cut every operation fails
 	syncs  atomic.Int64
-	failed atomic.Int64 // fsyncs to fail, counted down
+	failed atomic.Int64                  // fsyncs to fail, counted down
+	hang   atomic.Pointer[chan struct{}] // fsyncs wait for it to be closed
 	root   *powerNode
 }
 
@@ -133,6 +138,9 @@ func (n *powerNode) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno 
 		return e
 	}
 	n.p.syncs.Add(1)
+	if c := n.p.hang.Load(); c != nil {
+		<-*c
+	}
 	if n.p.failed.Load() > 0 && n.p.failed.Add(-1) >= 0 {
 		return syscall.EIO
 	}
@@ -315,4 +323,34 @@ func TestFailedSync(t *testing.T) {
 	if len(gaps) != 0 || len(got) < 30 {
 		t.Errorf("after the power went: %d entries, gaps %v, want the 30 acknowledged", len(got), gaps)
 	}
+}
+
+// TestStalledDisk: a disk that does not answer shuts the door, keeps those
+// inside waiting, and both are over when it answers.
+func TestStalledDisk(t *testing.T) {
+	p, mount := mountPower(t)
+	p.root.sync()
+	j := openTest(t, Options{Dir: filepath.Join(mount, "journal"), CursorInterval: time.Hour})
+	j.patience = 50 * time.Millisecond
+	appendN(t, j, 0, 5)
+	answer := make(chan struct{})
+	p.hang.Store(&answer)
+	inside := make(chan error, 1)
+	j.Append(reading("aq-1", 5), func(_ uint64, err error) { inside <- err })
+	until(t, "stalled", func() bool { return j.State().Code == CodeStalled })
+	if _, err := j.AppendWait(t.Context(), reading("aq-1", 6)); !errors.Is(err, &devices.Refusal{Reason: devices.ReasonUnavailable}) {
+		t.Errorf("append to a stalled journal: %v, want unavailable", err)
+	}
+	select {
+	case err := <-inside:
+		t.Errorf("answered %v while the disk did not", err)
+	default:
+	}
+	p.hang.Store(nil)
+	close(answer)
+	if err := <-inside; err != nil {
+		t.Errorf("after the disk answered: %v", err)
+	}
+	until(t, "accepting again", func() bool { return j.State().Level == LevelOK })
+	appendN(t, j, 6, 5)
 }

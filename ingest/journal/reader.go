@@ -96,16 +96,20 @@ func (c *recent) get(place uint64) (*Batch, <-chan struct{}) {
 	return nil, c.grown
 }
 
-// find returns the message number of the batch that holds the entry seq or,
-// when seq was never given out, follows it; 0 when that is not here.
-func (c *recent) find(seq uint64) uint64 {
+// find returns the message number of the batch that holds the entry seq or, when
+// seq was never given out, follows it, and the CRC of the batch before it where
+// that matters; 0 when the batch is not here.
+func (c *recent) find(seq uint64) (place uint64, before uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.batches) == 0 || c.batches[0].Seq > seq {
-		return 0
+		return 0, 0
 	}
 	i, _ := slices.BinarySearchFunc(c.batches, seq, func(b *Batch, seq uint64) int { return cmp.Compare(b.Last(), seq) })
-	return c.batches[0].place + uint64(i)
+	if i > 0 {
+		before = c.batches[i-1].crc
+	}
+	return c.batches[0].place + uint64(i), before
 }
 
 // poke wakes the readers that wait, for them to look at the engine again.
@@ -167,11 +171,12 @@ func (j *Journal) Reader(ctx context.Context, name string, start Start) (*Reader
 		return nil, fmt.Errorf("open reader %q: it is open already", name)
 	}
 	r := &Reader{j: j, name: name}
-	end, _ := j.field.end()
 	if at, ok := j.cursor(name); ok {
 		r.next, r.crc = at.Next, at.CRC
 	} else if start.seq == 0 {
-		r.next = end + 1
+		j.field.mu.Lock()
+		r.next, r.crc = j.field.acked+1, j.field.crc
+		j.field.mu.Unlock()
 	} else {
 		r.next = start.seq
 	}
@@ -198,7 +203,10 @@ func (j *Journal) Forget(ctx context.Context, name string) error {
 func (r *Reader) Next(ctx context.Context) (*Batch, error) {
 	for {
 		if r.place == 0 {
-			r.place = r.j.recent.find(r.next)
+			place, before := r.j.recent.find(r.next)
+			if r.place = place; r.crc == 0 {
+				r.crc = before
+			}
 		}
 		b, grown := r.j.recent.get(r.place)
 		if b == nil {
@@ -233,6 +241,15 @@ func (r *Reader) fromDisk(ctx context.Context) (*Batch, error) {
 		if err != nil {
 			return nil, err
 		}
+		if r.crc == 0 && place > 1 {
+			// A reader without a past takes that of the record before.
+			at, before, err := r.j.field.read(ctx, place-1)
+			if err == nil && at < place {
+				r.crc = before.crc
+			} else if err != nil && !errors.Is(err, errNoMessage) {
+				return nil, err
+			}
+		}
 		r.place = max(place, 1)
 	}
 	if _, last := r.j.field.end(); r.place > last {
@@ -264,9 +281,10 @@ func (r *Reader) take(b *Batch) *Batch {
 	case b.Seq < r.next:
 		out.Entries = b.Entries[r.next-b.Seq:]
 		out.Seq = r.next
-	case b.Seq > r.next && (r.crc == 0 || b.prev != r.crc):
+	case b.Seq > r.next && (r.crc == 0 || b.prev != r.crc) && (b.place > 1 || b.prev != 0):
 		// Sequences that were never given out leave the chain of CRCs whole;
-		// entries that were there break it.
+		// entries that were there break it. Before the first record of all
+		// there was nothing.
 		out.Gap = r.gap(b)
 	}
 	r.next, r.crc = b.Last()+1, b.crc
