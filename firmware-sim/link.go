@@ -109,6 +109,9 @@ const (
 
 const (
 	connectTimeout = 10 * time.Second
-	writeTimeout   = 5 * time.Second
-	goodbye        = time.Second // for the last status
+	// writeTimeout is short because a window of reports always fits the
+	// socket's buffer: a write that waits has met a dead link, and Paho's
+	// Publish waits as long for a link that died in the same moment.
+	writeTimeout = time.Second
+	goodbye      = time.Second // for the last status
 )

@@ -48,7 +48,7 @@ func (l *mqtt5) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	expiry, receive := uint32(sessionExpiry), uint16(16) // Paho allocates a slot for each it may receive
-	_, err = c.Connect(ctx, &paho.Connect{
+	ack, err := c.Connect(ctx, &paho.Connect{
 		ClientID: string(l.id), KeepAlive: uint16(l.keepAlive / time.Second), CleanStart: false,
 		UsernameFlag: true, Username: string(l.id), PasswordFlag: true, Password: []byte(l.token),
 		Properties:  &paho.ConnectProperties{SessionExpiryInterval: &expiry, ReceiveMaximum: &receive},
@@ -57,6 +57,13 @@ func (l *mqtt5) open(ctx context.Context) error {
 	if err != nil {
 		_ = conn.Close()
 		return fmt.Errorf("connect %s to %s: %w", l.id, l.addr, err)
+	}
+	if !ack.SessionPresent {
+		// The server has forgotten the session, and so has Paho, but it tells
+		// none of the publishes that still wait: they are told here, and their
+		// reports go out as new ones.
+		l.stop()
+		l.life, l.stop = context.WithCancel(l.ctx)
 	}
 	l.client, l.conn = c, conn
 	l.waiting.Add(1)
