@@ -187,7 +187,7 @@ func (b *builder) layFields() {
 			for k := range quad { // a bund between neighbours
 				quad[k] = orb.Point{mid[0] + (quad[k][0]-mid[0])*0.965, mid[1] + (quad[k][1]-mid[1])*0.94}
 			}
-			if !inside(mid) || b.urban(mid) > 0.1 || !b.land.free(quad, water|street|building|green) {
+			if !inside(mid) || b.urban(mid) > 0.24 || !b.land.free(quad, water|street|building|green) {
 				continue
 			}
 			kind := "rice"

@@ -1,5 +1,5 @@
-// Package city makes up a delta city: the same seed gives the same city, byte
-// for byte, on every machine.
+// Package city makes up a delta city. The same seed gives the same city, byte
+// for byte, on machines of one architecture (others may round differently).
 //
 // The city lies at the coordinates of the former Nam Định because a map needs a
 // latitude, but nothing in it exists: the river Sông Vọng, the wards, their
@@ -145,8 +145,8 @@ type Site struct {
 }
 
 // RandomStreetPoint draws a place beside a street, at the kerb, inside the
-// city; longer streets are drawn more often. classes narrows the choice, none
-// means all.
+// wards; longer streets are drawn more often. classes narrows the choice, none
+// means all; where there is no such street, the centre and nil are returned.
 func (c *City) RandomStreetPoint(rng *rand.Rand, classes ...Class) (orb.Point, *Street) {
 	return c.ground.streetPoint(c, rng, classes)
 }

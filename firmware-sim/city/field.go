@@ -48,7 +48,7 @@ func (b *builder) orient() {
 			add(rough+(b.noise(p, 1500, 3)-0.5)*1.3, 0.35)
 			for _, g := range grids {
 				d := dist(p, g.at) / g.radius
-				add(g.angle+(b.noise(p, 700, 4)-0.5)*0.22, g.weight*math.Exp(-d*d))
+				add(g.angle+(b.noise(p, 620, 4)-0.5)*0.55, g.weight*math.Exp(-d*d))
 			}
 			add(math.Atan2(p[1], p[0]), 0.5*math.Exp(-math.Pow((dist(p, orb.Point{})-3300)/1200, 2)))
 			follow := func(line []orb.Point, reach, weight float64) {

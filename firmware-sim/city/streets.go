@@ -105,7 +105,7 @@ func (b *builder) layStreets() {
 	ring := make([]orb.Point, 0, 17)
 	for i := range 17 {
 		a := 2 * math.Pi * float64(i%16) / 16
-		d := 3350 + 330*math.Sin(2*a+0.7) + 160*math.Sin(3*a+2)
+		d := 3350 + 300*math.Sin(2*a+0.7) + 220*math.Sin(3*a+2) + 170*math.Sin(5*a+0.4) + jitter(110)
 		ring = append(ring, orb.Point{d*math.Cos(a) - 150, d*math.Sin(a)*0.97 + 60})
 	}
 	// Closed: mirrored ends would kink, so it starts in the middle of a side.
@@ -147,9 +147,48 @@ func (b *builder) layStreets() {
 		}
 		return 0
 	}, 42)
+	b.prune()
 	b.nameStreets()
 	for _, w := range b.ways {
 		b.keep(w)
+	}
+}
+
+// prune cuts streets back to their last crossing, where that is not far: an
+// avenue does not end in a yard. Alleys may.
+func (b *builder) prune() {
+	meets := func(k, i int) bool {
+		found := false
+		for _, s := range b.near {
+			s.each(b.ways[k].line[i], stride*0.75, func(q sample) bool {
+				found = q.way != k
+				return !found
+			})
+		}
+		return found
+	}
+	for k := range b.land.cells {
+		b.land.cells[k] &^= street
+	}
+	for k, w := range b.ways {
+		if lo, hi := 0, len(w.line)-1; w.class == Avenue || w.class == Road {
+			for lo < hi && !meets(k, lo) {
+				lo++
+			}
+			for hi > lo && !meets(k, hi) {
+				hi--
+			}
+			if lo*3 > len(w.line) {
+				lo = 0
+			}
+			if (len(w.line)-1-hi)*3 > len(w.line) {
+				hi = len(w.line) - 1
+			}
+			if hi-lo >= 3 {
+				w.line, w.bridge = w.line[lo:hi+1], w.bridge[lo:hi+1]
+			}
+		}
+		b.land.band(w.line, w.width+2, street)
 	}
 }
 
@@ -307,9 +346,9 @@ func (b *builder) cross(class Class, at, h orb.Point) []orb.Point {
 	}
 	if length(out) <= 90 {
 		spacing = min(spacing, 170)
-		if b.land.has(mid, water) && !b.land.has(mid, canal) {
-			return nil // a pond: go round
-		}
+	}
+	if !b.land.has(mid, canal) && distance(b.river, mid) > b.width {
+		return nil // a lake or pond: go round
 	}
 	for _, w := range b.ways {
 		for i, q := range w.line {

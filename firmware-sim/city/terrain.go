@@ -105,7 +105,17 @@ func (t *terrain) streetPoint(c *City, rng *rand.Rand, classes []Class) (orb.Poi
 	if total == 0 {
 		return c.Centre, nil
 	}
-	at := rng.Float64() * total
+	// Streets lead out of the city; most of them lie in it.
+	for range 100 {
+		p, s := t.draw(c, rng, wanted, rng.Float64()*total)
+		if t.wardAt(c, p) != nil {
+			return p, s
+		}
+	}
+	return c.Centre, nil
+}
+
+func (t *terrain) draw(c *City, rng *rand.Rand, wanted func(*Street) bool, at float64) (orb.Point, *Street) {
 	for i := range c.Streets {
 		s := &c.Streets[i]
 		if !wanted(s) {

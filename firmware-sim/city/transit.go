@@ -15,16 +15,15 @@ import (
 func (b *builder) findBasins() {
 	r := b.rng(stageBasins)
 	c := b.city
-	type pick struct{ at orb.Point }
-	var picks []pick
+	var picks []orb.Point
 	for tries := 0; len(picks) < 10 && tries < 20000; tries++ {
 		w := b.ways[r.IntN(len(b.ways))]
 		p := w.line[r.IntN(len(w.line))]
-		if w.class == Alley || w.class == Highway || b.urban(p) < 0.33 || distance(b.river, p) < 330 ||
-			slices.ContainsFunc(picks, func(q pick) bool { return dist(p, q.at) < 850 }) {
+		if w.class == Alley || w.class == Highway || b.urban(p) < 0.33 || distance(b.river, p) < 330 || dist(p, orb.Point{}) > b.boundary(p)-400 ||
+			slices.ContainsFunc(picks, func(q orb.Point) bool { return dist(p, q) < 850 }) {
 			continue
 		}
-		picks = append(picks, pick{p})
+		picks = append(picks, p)
 		size := 150 + 130*r.Float64()
 		shape := newBlob(r, p, size*1.35, size, b.field.angle(p), 0.5)
 		drop := 0.9 + 0.7*r.Float64()

@@ -19,7 +19,7 @@ type zoning struct {
 	n      int
 	label  []int // zone of each square, -1 outside
 	chains []chain
-	at     map[int]orb.Point // where each lattice corner was moved to
+	level  []int // how each chain is drawn
 }
 
 // chain is a border between corners where three or more zones meet; left and
@@ -230,25 +230,30 @@ func (z *zoning) trace() {
 	}
 }
 
+// How a chain is drawn: each level gives up something for borders that do not
+// cross.
+const (
+	snapped  = iota // on the line it follows, smooth elsewhere
+	smoothed        // smooth, its ends where they were put
+	plain           // along the lattice, where nothing can cross
+)
+
 // draw moves corners onto the lines borders follow and smooths what lies
-// between. Where that makes borders cross, those go back to the lattice.
+// between. Where that makes borders cross, those give up a level.
 func (z *zoning) draw(snaps []snap) {
-	plain := make([]bool, len(z.chains))
-	for level := 0; ; level++ {
-		z.place(snaps, plain)
+	z.level = make([]int, len(z.chains))
+	for round := 0; ; round++ {
+		z.place(snaps)
 		bad := z.crossing()
 		if len(bad) == 0 {
 			return
 		}
 		for _, k := range bad {
-			plain[k] = true
+			z.level[k] = min(z.level[k]+1, plain)
 		}
-		if level > 3 {
-			snaps = nil
-		}
-		if level > 5 {
-			for k := range plain {
-				plain[k] = true
+		if round > 12 { // the lattice itself, all of it
+			for k := range z.level {
+				z.level[k] = plain
 			}
 		}
 	}
@@ -259,10 +264,10 @@ func (z *zoning) corner(n int) orb.Point {
 	return orb.Point{float64(n%w)*side - half, float64(n/w)*side - half}
 }
 
-func (z *zoning) place(snaps []snap, plain []bool) {
+func (z *zoning) place(snaps []snap) {
 	fixed := map[int]bool{} // corners of plain chains stay where they are
 	for k, c := range z.chains {
-		if plain[k] {
+		if z.level[k] == plain {
 			for _, n := range c.nodes {
 				fixed[n] = true
 			}
@@ -270,12 +275,14 @@ func (z *zoning) place(snaps []snap, plain []bool) {
 	}
 	for k := range z.chains {
 		c := &z.chains[k]
+		last := len(c.nodes) - 1
+		ring := c.nodes[0] == c.nodes[last]
 		line := make([]orb.Point, len(c.nodes))
 		held := make([]bool, len(c.nodes))
 		for i, n := range c.nodes {
 			line[i] = z.corner(n)
-			if fixed[n] {
-				held[i] = true
+			held[i] = fixed[n] || !ring && (i == 0 || i == last)
+			if fixed[n] || z.level[k] != snapped && !held[i] {
 				continue
 			}
 			for _, s := range snaps {
@@ -285,37 +292,52 @@ func (z *zoning) place(snaps []snap, plain []bool) {
 				}
 			}
 		}
-		last := len(line) - 1
-		ring := c.nodes[0] == c.nodes[last]
-		if !plain[k] {
-			for range 8 {
-				next := append([]orb.Point(nil), line...)
-				for i := range line {
-					p, q := i-1, i+1
-					if i == 0 || i == last {
-						if !ring {
-							continue
-						}
-						p, q = last-1, 1
-					}
-					if !held[i] {
-						next[i] = orb.Point{
-							line[i][0]/2 + (line[p][0]+line[q][0])/4,
-							line[i][1]/2 + (line[p][1]+line[q][1])/4,
-						}
-					}
-				}
-				line = next
-			}
-			if !ring {
-				line = thin(slices.Compact(line), 4)
-			} else {
-				m := len(line) / 2
-				line = append(thin(line[:m+1], 4), thin(line[m:], 4)[1:]...)
-			}
+		if z.level[k] != plain {
+			line = relax(line, held, ring)
 		}
 		c.line = line
 	}
+}
+
+// relax smooths the points of line that are not held.
+func relax(line []orb.Point, held []bool, ring bool) []orb.Point {
+	last := len(line) - 1
+	for range 8 {
+		next := slices.Clone(line)
+		for i := range line {
+			p, q := i-1, i+1
+			if ring && (i == 0 || i == last) {
+				p, q = last-1, 1
+			}
+			if !held[i] {
+				next[i] = orb.Point{
+					line[i][0]/2 + (line[p][0]+line[q][0])/4,
+					line[i][1]/2 + (line[p][1]+line[q][1])/4,
+				}
+			}
+		}
+		line = next
+	}
+	if ring {
+		m := len(line) / 2
+		return append(thin(line[:m+1], 4), thin(line[m:], 4)[1:]...)
+	}
+	return thin(unfold(slices.Compact(line)), 4)
+}
+
+// unfold drops points where a line doubles back on itself, as happens where
+// steps of the lattice are pulled onto one place of a road.
+func unfold(line []orb.Point) []orb.Point {
+	for i := 1; i+1 < len(line); {
+		a, p, c := line[i-1], line[i], line[i+1]
+		if (p[0]-a[0])*(c[0]-p[0])+(p[1]-a[1])*(c[1]-p[1]) < -0.5*dist(a, p)*dist(p, c) {
+			line = slices.Delete(line, i, i+1)
+			i = max(1, i-1)
+			continue
+		}
+		i++
+	}
+	return line
 }
 
 // pull gives the point of the line nearest to p when it is within reach.
@@ -337,8 +359,8 @@ func (s *snap) pull(p orb.Point) (orb.Point, bool) {
 	return at, best < s.reach*s.reach
 }
 
-// crossing lists chains that cross or touch another, or themselves, anywhere
-// but at a shared end.
+// crossing lists chains that cross or touch another, or themselves, anywhere but
+// at a shared end; of two, the one that is to give way.
 func (z *zoning) crossing() []int {
 	type seg struct {
 		a, b  orb.Point
@@ -389,7 +411,15 @@ func (z *zoning) crossing() []int {
 			} else if turn(s.a, s.b, t.a)*turn(s.a, s.b, t.b) > 0 || turn(t.a, t.b, s.a)*turn(t.a, t.b, s.b) > 0 {
 				continue
 			}
-			bad[s.chain], bad[t.chain] = true, true
+			// The shorter gives way first.
+			k, o := s.chain, t.chain
+			if len(z.chains[k].nodes) > len(z.chains[o].nodes) {
+				k, o = o, k
+			}
+			if z.level[k] == plain {
+				k = o
+			}
+			bad[k] = true
 		}
 	}
 	var out []int
@@ -468,16 +498,16 @@ func (b *builder) scatter(r *rand.Rand, n int, town, country float64) []orb.Poin
 // divide makes the wards, and the zones of the power feeders.
 func (b *builder) divide() {
 	r := b.rng(stageWards)
-	snaps := []snap{{b.river, 150}}
+	snaps := []snap{{b.river, 190}}
 	for _, w := range b.ways {
 		if w.class == Highway || w.class == Ring || w.class == Avenue {
 			b.land.band(w.line, 60, border)
 			snaps = append(snaps, snap{w.line, 60})
 		}
 	}
-	for i, c := range b.canals {
+	for _, c := range b.canals {
 		b.land.band(c, 60, border)
-		snaps = append(snaps, snap{c, 60 + float64(i)*0})
+		snaps = append(snaps, snap{c, 60})
 	}
 	const wards = 27
 	seeds := b.scatter(r, wards, 780, 2000)
@@ -508,7 +538,7 @@ func (b *builder) divide() {
 			}
 		}
 		w := Ward{Code: fmt.Sprintf("VL-%02d", n+1), Shape: shape, Population: 1200 + int(people)}
-		if density := float64(w.Population) / (float64(squares) * side * side); density > 0.0042 && urban < len(urbanWards) || rural == len(ruralWards) {
+		if density := float64(w.Population) / (float64(squares) * side * side); density > 0.0031 && urban < len(urbanWards) || rural == len(ruralWards) {
 			w.Urban, w.Name = true, "Phường "+urbanWards[urban]
 			urban++
 		} else {
