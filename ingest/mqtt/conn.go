@@ -255,6 +255,8 @@ func (c *conn) next(limit int) (first byte, body []byte, err error) {
 		have := c.buf[c.r:c.w]
 		first, head, size, wire := fixedHeader(have)
 		switch {
+		case c.peer == nil && len(have) > 0 && have[0] != typeConnect<<4:
+			return 0, nil, protocol("the first packet is no CONNECT") // [MQTT-3.1.0-1]
 		case wire != nil:
 			return 0, nil, wire
 		case size > limit:

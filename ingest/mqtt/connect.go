@@ -49,11 +49,11 @@ func (c *conn) connect() bool {
 	return c.openSession(ctx, q)
 }
 
-// readConnect reads the first packet, which has to be a CONNECT [MQTT-3.1.0-1]
-// and is refused by its fixed header when it is too large.
+// readConnect reads the first packet; next refuses it by its first byte when it
+// is no CONNECT and by its fixed header when it is too large.
 func (c *conn) readConnect() (*Connect, *wireError) {
-	first, body, err := c.next(maxConnect)
-	if err != nil || first != typeConnect<<4 {
+	_, body, err := c.next(maxConnect)
+	if err != nil {
 		c.srv.metrics.connects.WithLabelValues("", "none").Inc()
 		return nil, nil
 	}
