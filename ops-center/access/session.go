@@ -55,7 +55,7 @@ func (a *Access) use(key Hash, now time.Time) *session {
 // *Refusal or of the disk.
 func (a *Access) LogIn(w http.ResponseWriter, r *http.Request, token string) (Principal, error) {
 	// Else a foreign page could log a visitor in as somebody else.
-	if (r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != "") && !sameOrigin(r) {
+	if foreign(r) {
 		a.refused.WithLabelValues("cross_origin").Inc()
 		return Principal{}, &Refusal{Status: http.StatusForbidden, Reason: "cross_origin", Detail: "a log-in must come from a page of this host"}
 	}
@@ -80,9 +80,19 @@ func (a *Access) LogIn(w http.ResponseWriter, r *http.Request, token string) (Pr
 	return s.Principal, nil
 }
 
+// foreign tells whether a browser says that a page of another host made the
+// request. Programs say nothing.
+func foreign(r *http.Request) bool {
+	return (r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != "") && !sameOrigin(r)
+}
+
 // LogOut ends the session of a request, if it has one, and its cookie. Its
-// screens are closed by the next check.
+// screens are closed by the next check. The error is a *Refusal or of the disk.
 func (a *Access) LogOut(w http.ResponseWriter, r *http.Request) error {
+	if foreign(r) {
+		a.refused.WithLabelValues("cross_origin").Inc()
+		return &Refusal{Status: http.StatusForbidden, Reason: "cross_origin", Detail: "a log-out must come from a page of this host"}
+	}
 	c, err := r.Cookie(CookieName)
 	if err != nil {
 		return nil

@@ -117,8 +117,14 @@ func TestLatestCarriesWhatTheAPITells(t *testing.T) {
 	if _, ok := h.LatestOf("nobody"); ok {
 		t.Error("an unknown device has a latest value")
 	}
-	if p, ok := h.PresenceOf("air-0"); !ok || !p.Seen.Equal(noon.Add(2*time.Second)) {
+	if p, ok := h.PresenceOf("air-0"); !ok || !p.Seen.Equal(noon.Add(2*time.Second)) || p.Link != nil {
 		t.Errorf("presence: got %+v", p)
+	}
+	for i, state := range []devices.LinkState{devices.LinkOffline, devices.LinkOnline} { // the second is older
+		h.ApplyStatus([]*devices.Status{{Device: "air-0", At: noon.Add(-time.Duration(i) * time.Second), State: state}})
+	}
+	if p, _ := h.PresenceOf("air-0"); p.Link == nil || p.Link.State != devices.LinkOffline {
+		t.Errorf("link: got %+v", p.Link)
 	}
 }
 

@@ -103,9 +103,11 @@ type request struct {
 	ID         json.RawMessage `json:"id"`
 	View       *[4]float64     `json:"view"`
 	Quantities []string        `json:"quantities"`
-	Alarms     *struct {
-		MaxPriority uint8 `json:"maxPriority"`
-	} `json:"alarms"`
+	Alarms     *alarmFilter    `json:"alarms"`
+}
+
+type alarmFilter struct {
+	MaxPriority uint8 `json:"maxPriority"`
 }
 
 // marshal encodes one of the messages above; they hold nothing that can fail

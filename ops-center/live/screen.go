@@ -159,7 +159,14 @@ func (h *Hub) parseQuery(r *http.Request) (sub Subscription, since uint64, resum
 	if v := q.Get("quantities"); v != "" {
 		req.Quantities = strings.Split(v, ",")
 	}
-	if req.View != nil || req.Quantities != nil {
+	if v := q.Get("alarms"); v != "" {
+		n, err := strconv.ParseUint(v, 10, 8)
+		if err != nil {
+			return sub, 0, false, fmt.Errorf("alarms=%.20q: want the lowest priority to be sent, 0 to 4", v)
+		}
+		req.Alarms = &alarmFilter{MaxPriority: uint8(n)}
+	}
+	if req.View != nil || req.Quantities != nil || req.Alarms != nil {
 		if sub, err = h.subscription(&req); err != nil {
 			return everything, 0, false, err
 		}

@@ -314,10 +314,10 @@ func TestSubscribe(t *testing.T) {
 	}
 
 	// The same in the address, so that a reconnect is not sent the whole city.
-	w = open(t, url+"?view=106.015,20,106.045,21&quantities=pm25", nil)
-	w.until("the view", func() bool { return w.snaps == 1 })
-	if len(w.values) != 3 {
-		t.Errorf("by address: %v", w.values)
+	w = open(t, url+"?view=106.015,20,106.045,21&quantities=pm25&alarms=0", nil)
+	w.until("the view", func() bool { return w.snaps == 1 && w.beats == 1 })
+	if len(w.values) != 3 || len(w.alarms) != 0 {
+		t.Errorf("by address: %v %v", w.values, w.alarms)
 	}
 }
 

@@ -3,6 +3,7 @@ package live
 import (
 	"cmp"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -62,9 +63,10 @@ type device struct {
 	prev      devices.Position // where the last tick showed it
 	atTime    int64            // of at, for a moving device
 	atRecv    int64
-	seen      int64 // arrival of the newest message, ms
-	link      devices.LinkState
-	linkAt    int64
+	seen      int64       // arrival of the newest message, ms
+	via       devices.Via // of the newest message
+	from      netip.AddrPort
+	link      *devices.Status // the newest
 	channels  []uint32
 }
 
@@ -163,7 +165,7 @@ func (s *state) hide(id devices.ID) {
 	}
 	e := &s.devices[i]
 	e.hidden, e.silent, e.at, e.prev = true, false, devices.Position{}, devices.Position{}
-	e.atTime, e.atRecv, e.seen, e.link, e.linkAt = 0, 0, 0, devices.LinkUnknown, 0
+	e.atTime, e.atRecv, e.seen, e.link, e.from = 0, 0, 0, nil, netip.AddrPort{}
 	for _, c := range e.channels {
 		ch := &s.channels[c]
 		*ch = channel{device: ch.device, quantity: ch.quantity, dirty: ch.dirty}
@@ -230,7 +232,7 @@ func (s *state) apply(m *devices.Message) bool {
 	changed := false
 	received := m.Received.UnixMilli()
 	if e := &s.devices[i]; received > e.seen {
-		e.seen = received
+		e.seen, e.via, e.from = received, m.Via, m.From
 		if e.silent && e.isSilent(received) != e.silent {
 			e.silent = false
 			s.touch(e)
@@ -279,8 +281,8 @@ func (s *state) applyStatus(st *devices.Status) {
 	if !ok {
 		return
 	}
-	if e := &s.devices[i]; st.At.UnixMilli() >= e.linkAt {
-		e.link, e.linkAt = st.State, st.At.UnixMilli()
+	if e := &s.devices[i]; !e.hidden && (e.link == nil || !st.At.Before(e.link.At)) {
+		e.link = st
 	}
 }
 
@@ -484,10 +486,12 @@ type Latest struct {
 
 // Presence is what the hub knows of a device besides its values.
 type Presence struct {
-	Seen     time.Time // zero when it has not been heard of
+	Seen     time.Time   // arrival of its newest message; zero when there was none
+	Via      devices.Via // the door and the address it came by
+	From     netip.AddrPort
+	Link     *devices.Status // the newest change of its connection, nil when there was none
 	Silent   bool
 	Severity uint8
-	Link     devices.LinkState
 	At       devices.Position
 }
 
@@ -526,7 +530,7 @@ func (h *Hub) PresenceOf(id devices.ID) (Presence, bool) {
 		return Presence{}, false
 	}
 	e := &h.state.devices[i]
-	p := Presence{Silent: e.silent, Severity: e.severity, Link: e.link, At: e.at}
+	p := Presence{Silent: e.silent, Severity: e.severity, Link: e.link, At: e.at, Via: e.via, From: e.from}
 	if e.seen != 0 {
 		p.Seen = time.UnixMilli(e.seen).UTC()
 	}
