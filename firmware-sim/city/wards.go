@@ -404,7 +404,7 @@ func (z *zoning) crossing() []int {
 				if other == shared {
 					other = t.b
 				}
-				if math.Abs(turn(shared, far, other)) > 1 ||
+				if math.Abs(turn(shared, far, other)) > 1e-4*dist(shared, far)*dist(shared, other) ||
 					(far[0]-shared[0])*(other[0]-shared[0])+(far[1]-shared[1])*(other[1]-shared[1]) < 0 {
 					continue
 				}
