@@ -3,6 +3,7 @@ package mqtt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,8 +18,6 @@ import (
 
 	paho5 "github.com/eclipse/paho.golang/paho"
 	paho3 "github.com/eclipse/paho.mqtt.golang"
-
-	"vonglau/devices"
 )
 
 // The clients here are not ours. They prove that nothing is missing that a
@@ -238,18 +237,37 @@ func TestPaho5(t *testing.T) {
 	}
 }
 
-// pahoSuite runs one of Eclipse's suites, which speak IPv4 by themselves.
+// pahoSuite runs one of Eclipse's suites, which speak IPv4 by themselves. What
+// they ask for beyond what the standard does is changed or left out, each with
+// its reason.
 const pahoSuite = `
-import importlib, logging, socket, sys, unittest
+import logging, socket, sys, types, unittest
 suite, host, port = sys.argv[1:]
-logging.getLogger().setLevel(logging.ERROR)
-m = importlib.import_module(suite)
+logging.getLogger().setLevel(logging.CRITICAL)
+sys.path.insert(0, ".")
+source = open(suite + ".py").read()
+for was, now in [
+    # A subscription is granted QoS 1 at most.
+    ("1 in qoss and 2 in qoss and 0 in qoss", "sorted(qoss) == [0, 1, 1]"),
+    ("(callback.messages[0][2] == 2 and callback.messages[1][2] == 1)", "(callback.messages[0][2] == callback.messages[1][2] == 1)"),
+]:
+    source = source.replace(was, now)
+m = sys.modules[suite] = types.ModuleType(suite)
+exec(compile(source, suite + ".py", "exec"), m.__dict__)
 socket.AF_INET = socket.AF_INET6
 prefix = "client_test5/" if suite.endswith("5") else ""
 m.host, m.port, m.topic_prefix = host, int(port), prefix
 m.topics = [prefix + t for t in ("TopicA", "TopicA/B", "Topic/C", "TopicA/C", "/TopicA")]
 m.wildtopics = [prefix + t for t in ("TopicA/+", "+/C", "#", "/#", "/+", "+/+", "TopicA/#")]
 m.nosubscribe_topics = ("test/nosubscribe",)
+for name, why in {
+    "test_dollar_topics": "publishing to a $ topic is refused, where the suite says to leave this out",
+    "test_server_topic_alias": "the server defines no aliases, which it need not",
+    "test_shared_subscriptions": "shared subscriptions are refused, as CONNACK says",
+    "test_subscribe_identifiers": "overlapping subscriptions get a copy each, which the standard allows and the suite does not",
+}.items():
+    if hasattr(m.Test, name):
+        setattr(m.Test, name, unittest.skip(why)(getattr(m.Test, name)))
 unittest.main(module=m, argv=[suite, "-v"])
 `
 
@@ -266,11 +284,11 @@ func TestPahoInteroperability(t *testing.T) {
 			h.principal = func(*Connect) string { return "paho" }
 			h.subscribe = func(s Subscription) error {
 				if s.Filter == "test/nosubscribe" { // the suites' example of what is not allowed
-					return devices.Refuse(devices.ReasonBadTopic, "not this one")
+					return errors.New("not this one")
 				}
 				return nil
 			}
-			_, addr := serveMemory(t, h, Options{MaxSessions: 100})
+			_, addr := serveMemory(t, h, Options{MaxSessions: 100, MaxKeepAlive: time.Minute}) // the suite asks for exactly that keep-alive
 			host, port, _ := net.SplitHostPort(addr)
 			cmd := exec.CommandContext(t.Context(), "python3", "-c", pahoSuite, suite, host, port)
 			cmd.Dir = filepath.Join(dir, "interoperability")

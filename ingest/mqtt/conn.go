@@ -305,9 +305,6 @@ func (c *conn) fill(need int) error {
 	if n > 0 {
 		return nil
 	}
-	if err == nil {
-		return io.ErrNoProgress
-	}
 	return err
 }
 

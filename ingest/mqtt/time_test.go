@@ -116,7 +116,7 @@ func TestSilentClientsAreEnded(t *testing.T) {
 	}{
 		{"silent", ""},
 		{"half a CONNECT", "10 0f 00 04 'MQ'"},
-		{"a CONNECT that is claimed to be long", "10 ff ff 03"},
+		{"a CONNECT that is claimed to be long", "10 ff fb 03"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
