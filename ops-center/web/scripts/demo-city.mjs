@@ -345,7 +345,7 @@ export function devices(count, layer) {
   const streets = layer.streets.features.filter((f) => f.properties.name);
   const routes = layer.bus_routes.features.map((f) => f.geometry.coordinates);
   const list = [];
-  KINDS.forEach(([profile, kind, prefix, share, label, interval, quantities], p) => {
+  KINDS.forEach(([, kind, prefix, share, label, interval, quantities], p) => {
     const n = Math.max(3, Math.round((share / total) * count));
     for (let k = 0; k < n; k++) {
       const id = `${prefix}-${String(k + 1).padStart(4, '0')}`;
@@ -389,7 +389,7 @@ function rainAt(device, t) {
   return storm * gust * (34 + 26 * hash(device.id, 'rain'));
 }
 
-export function valueOf(device, quantity, t) {
+export function readingOf(device, quantity, t) {
   const id = device.id;
   const noise = (size) => (hash(id, quantity, Math.floor(t / (device.interval * 1000))) - 0.5) * size;
   const h = hours(t);

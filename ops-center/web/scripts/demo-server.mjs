@@ -306,7 +306,7 @@ export class DemoServer {
     this.alarms = new Map();
     this.raised = 0;
     const ages = [48, 135, 182, 400, 491, 684, 845, 1052, 1190, 1578, 2467, 3160, 310, 4100, 950];
-    SCRIPT.forEach((_, k) => this.#raise(k, Date.now() - ages[k] * 1000, STATES[k % STATES.length]));
+    for (const k of SCRIPT.keys()) this.#raise(k, Date.now() - ages[k] * 1000, STATES[k % STATES.length]);
   }
 
   #raise(k, at, state) {
@@ -315,7 +315,7 @@ export class DemoServer {
     const device = own[Math.floor(city.hash(k, this.raised) * own.length)];
     if (!device) return undefined;
     const info = city.QUANTITIES.find((q) => q.name === quantity);
-    const value = told === 'now' ? Number(city.valueOf(device, quantity, at).toFixed(2)) : told;
+    const value = told === 'now' ? Number(city.readingOf(device, quantity, at).toFixed(2)) : told;
     const text = (s, lang) =>
       s.replace(
         '{v}',
@@ -407,8 +407,9 @@ export class DemoServer {
         resumed,
       }),
     );
-    if (resumed) for (const item of this.ring) item.seq > since && ws.send(item.data);
-    else this.#snapshot(ws);
+    if (resumed) {
+      for (const item of this.ring) if (item.seq > since) ws.send(item.data);
+    } else this.#snapshot(ws);
     this.screens.add(ws);
     ws.on('close', () => this.screens.delete(ws));
     ws.on('message', (data) => {
@@ -433,7 +434,7 @@ export class DemoServer {
 
   #row(c, t) {
     const d = this.devices[c.device];
-    const value = d.forced?.quantity === c.name ? d.forced.value : city.valueOf(d, c.name, t);
+    const value = d.forced?.quantity === c.name ? d.forced.value : city.readingOf(d, c.name, t);
     return { channel: c.index, value, t, severity: d.severity, quality: 8 | (d.silentSince ? 128 : 0) };
   }
 
@@ -613,7 +614,7 @@ export class DemoServer {
     for (let t = Math.ceil(from / step) * step; t < to; t += step) {
       if (hole && t > hole && t < hole + (to - from) * 0.08) continue;
       const quantity = url.searchParams.get('quantity');
-      const mean = city.valueOf(device, quantity, t);
+      const mean = city.readingOf(device, quantity, t);
       const wide = Math.abs(mean) * 0.02 * (0.4 + city.hash(device.id, t));
       const spread = quantity === 'rain_total' ? 0 : wide;
       buckets.push({
@@ -695,5 +696,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   });
   const address = await server.start(Number(option('port', '8090')));
   console.log(`the wall on a made-up city: ${address}/#token=demo   (Ctrl-C ends it)`);
-  process.on('SIGINT', () => server.stop().then(() => process.exit(0)));
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    process.on(signal, () => server.stop().then(() => process.exit(0)));
 }

@@ -6,6 +6,7 @@ import './app.css';
 import { createRoot } from 'react-dom/client';
 import { api } from './api.ts';
 import { App } from './app.tsx';
+import { Guard } from './panels/guard.tsx';
 import { Wall } from './wall.ts';
 
 /**
@@ -38,7 +39,11 @@ async function open(): Promise<void> {
     document.fonts.load('400 16px "Be Vietnam Pro"', 'Mực nước'),
   ]);
   const wall = new Wall();
-  createRoot(host).render(<App wall={wall} />);
+  createRoot(host).render(
+    <Guard>
+      <App wall={wall} />
+    </Guard>,
+  );
   wall.start();
 }
 

@@ -64,6 +64,8 @@ export class Wall {
   #view: [number, number, number, number] | null = null;
   #subscribing: ReturnType<typeof setTimeout> | undefined;
   #seeded = new Set<string>();
+  /** A snapshot of this hub was received. */
+  #told = false;
 
   constructor() {
     this.shownLayers = remembered('vonglau.layers', SHOWN_AT_FIRST);
@@ -105,7 +107,8 @@ export class Wall {
     // Only a live connection can say that a device fell silent: while we are
     // cut off it is us who are, and the page says so.
     if (this.socket.link.get().state === 'live') this.city.sweep(this.clock.now());
-    if (this.city.dict < 0) return;
+    // Before the first snapshot every device looks as if it had never reported.
+    if (!this.#told || this.city.dict < 0) return;
     const figures = this.figureBook.compute(
       this.clock.now(),
       this.heartbeat.get(),
@@ -220,6 +223,7 @@ export class Wall {
     if (hub.id !== this.city.hub) {
       // The hub started anew between the dictionary and the connection.
       this.#etag = '';
+      this.#told = false;
       this.city.reset();
       this.#refetch();
     } else if (hub.dict > this.city.dict) this.#refetch();
@@ -229,7 +233,10 @@ export class Wall {
     if (frame.dict > this.city.dict && this.city.dict >= 0) this.#refetch();
     if (frame.kind === 'positions') this.onMoved?.(this.city.move(frame, this.clock.now()));
     else this.city.apply(frame, this.clock.now());
-    if (frame.kind === 'snapshot') this.second();
+    if (frame.kind === 'snapshot') {
+      this.#told = true;
+      this.second();
+    }
   }
 
   #message(message: Exclude<ServerMessage, { type: 'hello' }>): void {

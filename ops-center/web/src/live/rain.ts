@@ -47,23 +47,21 @@ export class RainGauge {
     this.#samples = [...old, ...live];
   }
 
-  /** Millimetres in the window up to now, and how many minutes of it were seen. */
-  sum(now: number, window = HOUR): { mm: number; minutes: number; at: number } | undefined {
+  /** Millimetres in the last hour up to now, and how many minutes of it were seen. */
+  sum(now: number): { mm: number; minutes: number; at: number } | undefined {
     const s = this.#samples;
-    const start = now - window;
-    let first = s.findIndex((x) => x.t >= start);
-    if (first < 0) return undefined;
-    if (first > 0) first--;
+    const start = now - HOUR;
+    const last = s.at(-1);
+    if (!last || last.t < start) return undefined;
     let mm = 0;
-    for (let i = first + 1; i < s.length; i++) mm += fallen(s[i - 1].total, s[i].total);
-    const seen = s[s.length - 1].t - Math.max(start, s[first].t);
-    return { mm, minutes: Math.max(0, Math.round(seen / 60_000)), at: s[s.length - 1].t };
-  }
-
-  /** mm/h over the last ten minutes; undefined before there are two of them. */
-  rate(now: number): number | undefined {
-    const last = this.sum(now, 600_000);
-    if (!last || last.minutes < 2) return undefined;
-    return (last.mm * 60) / last.minutes;
+    for (let i = 1; i < s.length; i++) {
+      const [a, b] = [s[i - 1], s[i]];
+      if (b.t <= start) continue;
+      // Of what fell across the window's edge, the part inside counts.
+      const inside = a.t >= start ? 1 : (b.t - start) / (b.t - a.t);
+      mm += fallen(a.total, b.total) * inside;
+    }
+    const seen = last.t - Math.max(start, s[0].t);
+    return { mm, minutes: Math.round(seen / 60_000), at: last.t };
   }
 }

@@ -15,6 +15,8 @@ export interface AlarmName {
   lat: number;
   text: string;
   order: number;
+  /** The ring around a selected device needs room. */
+  selected: boolean;
 }
 
 export interface CityMapEvents {
@@ -129,7 +131,7 @@ export class CityMap {
       type: 'FeatureCollection',
       features: names.map((n) => ({
         type: 'Feature',
-        properties: { text: n.text, order: n.order },
+        properties: { text: n.text, order: n.order, away: n.selected ? 2.3 : 1.5 },
         geometry: { type: 'Point', coordinates: [n.lon, n.lat] },
       })),
     });

@@ -402,7 +402,7 @@ export function baseStyle(
           'text-font': [STRONG],
           'text-size': 13.5,
           'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
-          'text-radial-offset': 1.35,
+          'text-radial-offset': ['get', 'away'],
           'text-justify': 'auto',
           'symbol-sort-key': ['get', 'order'],
           'text-padding': 3,

@@ -143,7 +143,7 @@ export function AlarmList() {
         <h2 id="alarms-title">{t('alarms.title')}</h2>
         <span>{t('alarms.order')}</span>
       </div>
-      <div className="filters" role="group" aria-labelledby="alarms-title">
+      <fieldset className="filters" aria-labelledby="alarms-title">
         {(Object.keys(FILTERS) as Filter[]).map((f) => (
           <button
             key={f}
@@ -158,7 +158,7 @@ export function AlarmList() {
             {t(`alarms.${f}`)} <b>{number(lang, counts[f])}</b>
           </button>
         ))}
-      </div>
+      </fieldset>
       {pending.length > 0 && (
         <button
           type="button"

@@ -107,7 +107,7 @@ export function RainChart() {
         const device = wall.city.id[wall.city.deviceOf[c]];
         return { device, label: wall.deviceName(device) };
       });
-  }, [wall, measured, minute, figures?.total, figures === undefined]);
+  }, [wall, measured, minute, figures?.total, figures?.rain === undefined]);
   const history = useHistory(wall, wanted, measured, RAIN_HOURS, RAIN_STEP);
   const lines = history.series.map((s) => ({
     label: s.label,

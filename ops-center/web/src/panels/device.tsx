@@ -7,7 +7,7 @@ import { needsAcknowledge } from '../live/alarms.ts';
 import { Fresh } from '../live/city.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { Quality } from '../live/frame.ts';
-import { PRIORITY } from '../palette.ts';
+import { PRIORITY, SERIES } from '../palette.ts';
 import { title } from './alarmlist.tsx';
 import { Chart } from './chart.tsx';
 import { ChartBody } from './charts.tsx';
@@ -209,13 +209,13 @@ export function DevicePanel({ id }: { id: string }) {
               ? `${labelOf(info.label, lang, info.name)} (${info.display || info.unit})`
               : t('device.history')}
           </h3>
-          <div className="ranges" role="group" aria-label={t('device.history')}>
+          <fieldset className="ranges" aria-label={t('device.history')}>
             {HOURS.map((h) => (
               <button key={h} type="button" aria-pressed={h === hours} onClick={() => setHours(h)}>
                 {h < 48 ? t('age.hours', { n: h }) : t('age.days', { n: h / 24 })}
               </button>
             ))}
-          </div>
+          </fieldset>
         </div>
         <div className="device-chart">
           <ChartBody history={history} lines={history.series} missing={false}>
@@ -231,6 +231,15 @@ export function DevicePanel({ id }: { id: string }) {
             />
           </ChartBody>
         </div>
+
+        <ul className="lines" aria-hidden="true">
+          <li>
+            <i style={{ background: SERIES[0] }} /> {t('chart.mean')}
+          </li>
+          <li>
+            <i className="range" /> {t('chart.range')}
+          </li>
+        </ul>
 
         <dl>
           <dt>{t('device.presence')}</dt>

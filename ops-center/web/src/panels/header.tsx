@@ -47,13 +47,15 @@ export function Header() {
         type="button"
         className="chip language"
         onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-        aria-label={`${t('app.language')}: ${lang === 'vi' ? 'English' : 'Tiếng Việt'}`}
+        title={t('app.language')}
       >
         <span className={lang === 'vi' ? 'on' : ''}>VI</span>
         <span className={lang === 'en' ? 'on' : ''}>EN</span>
       </button>
       <time className="clock">{date(lang, 'time', now)}</time>
-      <span className="chip date">{capital(date(lang, 'day', now))} · UTC+7</span>
+      <span className="chip date" title={t('app.zone')}>
+        {capital(date(lang, 'day', now))} · UTC+7
+      </span>
     </header>
   );
 }

@@ -110,10 +110,16 @@ export function MapView() {
         const info = wall.city.quantities.find((q) => q.unit === a.unit || q.display === a.unit);
         text += ` · ${number(lang, a.value, info?.digits ?? 1)} ${info?.display || a.unit}`;
       }
-      list.push({ lon: place[0], lat: place[1], text, order: a.priority });
+      list.push({
+        lon: place[0],
+        lat: place[1],
+        text,
+        order: a.priority,
+        selected: a.device === selection.device,
+      });
     }
     return list.sort((a, b) => a.order - b.order).slice(0, MOST_NAMES);
-  }, [alarms, wall, lang, shape]);
+  }, [alarms, wall, lang, shape, selection.device]);
   const nameKey = JSON.stringify(names);
   // biome-ignore lint/correctness/useExhaustiveDependencies: set only when a name changed
   useEffect(() => map?.setNames(names), [map, nameKey]);
@@ -196,6 +202,12 @@ function Legend() {
           <PrioritySymbol priority={p} size={18} /> {t(`priority.${p}`)}
         </li>
       ))}
+      <li>
+        <svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true">
+          <path d="M9 2 16 9 9 16 2 9Z" fill="none" stroke="#fff" strokeWidth="1.8" />
+        </svg>
+        {t('legend.unack')}
+      </li>
       <li>
         <svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true">
           <circle
