@@ -3,6 +3,7 @@ package firmwaresim
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,65 +35,29 @@ type Registration struct {
 	At        *[2]float64 `json:"at,omitempty"` // longitude, latitude; absent for a moving device
 	Upstream  devices.ID  `json:"upstream,omitempty"`
 	Simulated bool        `json:"simulated"`
-}
-
-// credential is what the register answers: the token is shown once.
-type credential struct {
-	ID    devices.ID `json:"id"`
-	Token string     `json:"token"`
+	// Token is the device's secret. We choose it and write it down before the
+	// server hears of it, so that no crash leaves a device whose token nobody
+	// knows.
+	Token string `json:"token"`
 }
 
 // batch bounds one request to the register.
 const batch = 1000
 
-// Register adds devices and gives their tokens.
-func (s *Server) Register(ctx context.Context, rs []Registration) (map[devices.ID]string, error) {
-	tokens := make(map[devices.ID]string, len(rs))
+// Register adds devices, all of a batch or none.
+func (s *Server) Register(ctx context.Context, rs []Registration) error {
 	for len(rs) > 0 {
 		n := min(batch, len(rs))
 		body, err := json.Marshal(rs[:n])
 		if err != nil {
-			return tokens, fmt.Errorf("register %d devices: %w", n, err)
+			return fmt.Errorf("register %d devices: %w", n, err)
 		}
-		answer, err := s.do(ctx, http.MethodPost, "/v1/devices", body)
-		if err != nil {
-			return tokens, fmt.Errorf("register %d devices from %s on: %w", n, rs[0].ID, err)
-		}
-		got, err := credentials(answer)
-		if err != nil {
-			return tokens, fmt.Errorf("register %d devices from %s on: %w", n, rs[0].ID, err)
-		}
-		for _, c := range got {
-			tokens[c.ID] = c.Token
-		}
-		for _, r := range rs[:n] {
-			if tokens[r.ID] == "" {
-				return tokens, fmt.Errorf("register %s: the server's answer holds no token for it", r.ID)
-			}
+		if _, err := s.do(ctx, http.MethodPost, "/v1/devices", body); err != nil {
+			return fmt.Errorf("register %d devices from %s on: %w", n, rs[0].ID, err)
 		}
 		rs = rs[n:]
 	}
-	return tokens, nil
-}
-
-// credentials reads an answer that is one credential, an array of them, or an
-// object with the array under "devices".
-func credentials(answer []byte) ([]credential, error) {
-	var many []credential
-	if json.Unmarshal(answer, &many) == nil {
-		return many, nil
-	}
-	var object struct {
-		credential
-		Devices []credential `json:"devices"`
-	}
-	if err := json.Unmarshal(answer, &object); err != nil {
-		return nil, fmt.Errorf("cannot read the server's answer: %w", err)
-	}
-	if object.Devices != nil {
-		return object.Devices, nil
-	}
-	return []credential{object.credential}, nil
+	return nil
 }
 
 // Known reports which of the ids the register holds.
@@ -158,8 +123,7 @@ func (s *Server) do(ctx context.Context, method, path string, body []byte) ([]by
 	// Errors are problem details (RFC 9457).
 	var p struct{ Title, Detail string }
 	_ = json.Unmarshal(answer, &p)
-	e := &StatusError{Code: res.StatusCode, Text: strings.TrimSpace(p.Title + " " + p.Detail)}
-	return nil, e
+	return nil, &StatusError{Code: res.StatusCode, Text: strings.TrimSpace(p.Title + " " + p.Detail)}
 }
 
 // StatusError is an answer of the server that is not a success.
@@ -176,8 +140,6 @@ func (e *StatusError) Error() string {
 	switch e.Code {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		t += " (is --token-file the admin.token of this server's data directory?)"
-	case http.StatusConflict:
-		t += " (the server knows a device the state file does not: use the state file of the first run, or another --prefix)"
 	}
 	return t
 }
@@ -264,10 +226,10 @@ func (c *Credentials) Add(tokens map[devices.ID]string) error {
 	return nil
 }
 
-// Provision makes sure the server knows the devices and we their tokens. A
+// Provision makes sure the server knows the devices under tokens we know. A
 // device the server forgot (another data directory) is registered again; one it
-// knows and we have no token for is an error, because the token cannot be asked
-// for twice.
+// knows and we have no token for is an error, because a token cannot be asked
+// for.
 func Provision(ctx context.Context, s *Server, c *Credentials, rs []Registration) error {
 	ids := make([]devices.ID, len(rs))
 	for i, r := range rs {
@@ -278,21 +240,24 @@ func Provision(ctx context.Context, s *Server, c *Credentials, rs []Registration
 		return err
 	}
 	var missing []Registration
+	fresh := make(map[devices.ID]string)
 	for _, r := range rs {
-		if !known[r.ID] || c.Token(r.ID) == "" {
-			missing = append(missing, r)
+		r.Token = c.Token(r.ID)
+		switch {
+		case known[r.ID] && r.Token == "":
+			return fmt.Errorf("the server knows %s and the state file does not: use the state file of the first run, or another --prefix", r.ID)
+		case known[r.ID]:
+			continue
+		case r.Token == "":
+			r.Token = rand.Text()
+			fresh[r.ID] = r.Token
+		}
+		missing = append(missing, r)
+	}
+	if len(fresh) > 0 {
+		if err := c.Add(fresh); err != nil {
+			return err
 		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	tokens, err := s.Register(ctx, missing)
-	// What was registered before an error is kept: its tokens are not to be had
-	// again.
-	if len(tokens) > 0 {
-		if werr := c.Add(tokens); werr != nil {
-			return errors.Join(err, werr)
-		}
-	}
-	return err
+	return s.Register(ctx, missing)
 }

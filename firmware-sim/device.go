@@ -424,7 +424,7 @@ func (s *station) powered() bool {
 	if s.kind.battery && s.charge-s.drain*m.Elapsed.Hours() <= 0 {
 		return false
 	}
-	if s.kind.spot == onRoof && m.Under(GatewayDown, s.index, s.count) {
+	if s.kind.spot == onMast && m.Under(GatewayDown, s.index, s.count) {
 		return false
 	}
 	return !s.kind.mains || s.live(m)

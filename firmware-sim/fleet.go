@@ -1,6 +1,7 @@
 package firmwaresim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,7 +79,8 @@ func (o *Options) validate() error {
 		o.Scenario = s
 	}
 	if o.City == nil {
-		o.City = city.Generate(o.Seed, city.Options{})
+		// Devices do not look at houses, and houses are most of the work.
+		o.City = city.Generate(o.Seed, city.Options{MaxBuildings: 1})
 	}
 	return nil
 }
@@ -119,7 +122,7 @@ func (f *Fleet) World() *World { return f.world }
 func (f *Fleet) Registrations() []Registration {
 	gateways := make(map[int]devices.ID)
 	for _, p := range f.places {
-		if p.kind.spot == onRoof {
+		if p.kind.spot == onMast {
 			gateways[p.index] = p.id
 		}
 	}
@@ -134,6 +137,10 @@ func (f *Fleet) Registrations() []Registration {
 		}
 		out = append(out, r)
 	}
+	// A device is registered after what it hangs on.
+	slices.SortStableFunc(out, func(a, b Registration) int {
+		return cmp.Compare(min(len(a.Upstream), 1), min(len(b.Upstream), 1))
+	})
 	return out
 }
 

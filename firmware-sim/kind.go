@@ -39,7 +39,7 @@ const (
 	inWard
 	onRiver
 	inBasin
-	onRoof
+	onMast // in the middle of a ward
 	onRoute
 )
 
@@ -57,7 +57,7 @@ var kinds = []kind{
 	{profile: "water-pressure", prefix: "water", label: "Áp lực nước", share: 36, spot: besideStreet, radio: true, battery: true, every: 5 * time.Second, model: newPipe},
 	{profile: "transformer", prefix: "trafo", label: "Máy biến áp", share: 38, spot: besideStreet, every: 5 * time.Second, model: newTransformer},
 	{profile: "bus", prefix: "bus", label: "Xe buýt", share: 32, spot: onRoute, moving: true, every: 2 * time.Second, model: newBus},
-	{profile: "gateway", prefix: "gw", label: "Trạm thu phát", share: 12, spot: onRoof, every: 10 * time.Second, model: newGateway},
+	{profile: "gateway", prefix: "gw", label: "Trạm thu phát", share: 12, spot: onMast, every: 10 * time.Second, model: newGateway},
 }
 
 // lagging follows a target the way heat or a cloud of dust does: by a share of

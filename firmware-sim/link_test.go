@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -563,9 +564,12 @@ func coapServerAt(t *testing.T, path func(string), answer func(n int, payload st
 }
 
 func TestCoAP(t *testing.T) {
+	var mu sync.Mutex
 	var got []string
 	addr := coapServer(t, func(n int, p string, q []string, f message.MediaType) (codes.Code, uint32) {
+		mu.Lock()
 		got = append(got, p)
+		mu.Unlock()
 		if !slices.Equal(q, []string{"k=secret"}) || f != message.AppJSON {
 			t.Errorf("query %v, format %v", q, f)
 		}
@@ -583,6 +587,8 @@ func TestCoAP(t *testing.T) {
 	b := start(t, 4, 2*time.Millisecond, func(w *wire) link { w.addr = addr; return newCoAP(w, shared) }, func(d *device) { d.single = true })
 	eventually(t, "three acknowledged, one refused", func() bool { return b.stats.Acked.Load() == 3 && b.stats.Refused.Load() == 1 })
 	b.end()
+	mu.Lock()
+	defer mu.Unlock()
 	if want := []string{body(1), body(2), body(2), body(3), body(4)}; !slices.Equal(got, want) {
 		t.Errorf("arrived\n %v, want\n %v", got, want)
 	}
@@ -684,10 +690,10 @@ func TestReconnectsBackOff(t *testing.T) {
 func TestFullMemoryDropsTheOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l *paper
-		up := false
+		var up atomic.Bool
 		b := start(t, 1000, time.Second, func(w *wire) link {
 			l = &paper{wire: w, opens: func(int) error {
-				if !up {
+				if !up.Load() {
 					return errors.New("no route")
 				}
 				return nil
@@ -700,7 +706,7 @@ func TestFullMemoryDropsTheOldest(t *testing.T) {
 		if want := measured - 100; dropped != want {
 			t.Errorf("of %d readings %d were dropped, want %d: the memory holds 100", measured, dropped, want)
 		}
-		up = true
+		up.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		b.end()

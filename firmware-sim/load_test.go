@@ -184,6 +184,7 @@ type register struct {
 	mu     sync.Mutex
 	tokens map[devices.ID]string
 	posts  int
+	crash  bool // register, then fail to say so
 }
 
 func (r *register) ServeHTTP(w http.ResponseWriter, q *http.Request) {
@@ -221,17 +222,18 @@ func (r *register) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	var out []credential
 	for _, x := range in {
-		if r.tokens[x.ID] != "" {
+		if r.tokens[x.ID] != "" || len(x.Token) < 16 || x.Upstream != "" && r.tokens[x.Upstream] == "" {
 			w.WriteHeader(http.StatusConflict)
 			return
 		}
-		r.tokens[x.ID] = "token of " + string(x.ID)
-		out = append(out, credential{x.ID, r.tokens[x.ID]})
+		r.tokens[x.ID] = x.Token
+	}
+	if r.crash {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
 	}
 	w.WriteHeader(http.StatusCreated)
-	_ = json.NewEncoder(w).Encode(map[string]any{"devices": out})
 }
 
 func TestProvisioning(t *testing.T) {
@@ -260,8 +262,8 @@ func TestProvisioning(t *testing.T) {
 		t.Errorf("the state file has mode %v, %v; want 0600", info.Mode(), err)
 	}
 	for _, r := range f.Registrations() {
-		if got, want := open().Token(r.ID), "token of "+string(r.ID); got != want {
-			t.Errorf("token of %s is %q, want %q", r.ID, got, want)
+		if got, want := open().Token(r.ID), reg.tokens[r.ID]; got != want {
+			t.Errorf("our token of %s is %q, the server's %q", r.ID, got, want)
 		}
 		if !strings.HasPrefix(string(r.ID), "a-") {
 			t.Errorf("%s lacks its prefix", r.ID)
@@ -275,11 +277,24 @@ func TestProvisioning(t *testing.T) {
 	if err := Provision(ctx, server, open(), f.Registrations()); err != nil || reg.posts != posts {
 		t.Errorf("a restart registered again: %d requests, %v", reg.posts-posts, err)
 	}
-	// A device the server forgot comes back with a new token.
+	// A device the server forgot comes back under its token.
 	id := f.Registrations()[3].ID
 	delete(reg.tokens, id)
-	if err := Provision(ctx, server, open(), f.Registrations()); err != nil || reg.posts != posts+1 || open().Token(id) == "" {
+	if err := Provision(ctx, server, open(), f.Registrations()); err != nil || reg.posts != posts+1 || reg.tokens[id] == "" || open().Token(id) != reg.tokens[id] {
 		t.Errorf("a forgotten device: %d requests, %v", reg.posts-posts, err)
+	}
+	// An answer that got lost leaves no device whose token nobody knows.
+	clear(reg.tokens)
+	reg.crash = true
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := Provision(ctx, server, open(), f.Registrations()); err == nil {
+		t.Error("a failed registration was no error")
+	}
+	reg.crash = false
+	if err := Provision(ctx, server, open(), f.Registrations()); err != nil || open().Token(id) != reg.tokens[id] {
+		t.Errorf("after a lost answer: %v", err)
 	}
 	// One it knows and we do not is an error with a hint.
 	empty, _ := OpenCredentials("")

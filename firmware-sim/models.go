@@ -274,7 +274,7 @@ func (x *transformer) read(m *Moment) []devices.Value {
 	rise := 42 * math.Pow(load, 1.6)
 	tau := 25 * time.Minute
 	if m.Under(CoolingFailed, x.index, x.count) {
-		rise, tau = rise*1.9+22, 4*time.Minute
+		rise, tau = rise*2.2+40, 4*time.Minute
 	}
 	oil := x.oil.follow(m.Weather.Temperature+8+rise, tau, m.Time)
 	amps := load * 400000 / (math.Sqrt(3) * 400) // of a 400 kVA unit

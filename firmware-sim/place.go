@@ -66,7 +66,7 @@ func settle(w *World, count int) ([]*place, error) {
 			}
 			p.salt = salt(w.seed, string(p.id))
 			s.choose(p)
-			if k.spot == onRoof {
+			if k.spot == onMast {
 				gateways = append(gateways, p)
 			}
 			out = append(out, p)
@@ -231,14 +231,9 @@ func (s *settler) choose(p *place) {
 			p.kerb = 0.02 + 0.22*unit(mix(p.salt, 6))
 		}
 		p.basin = b
-	case onRoof:
-		if len(c.Gateways) > 0 {
-			g := c.Gateways[p.index%len(c.Gateways)]
-			p.at, where = g.At, g.Name
-		} else {
-			w := c.Wards[p.index%len(c.Wards)]
-			p.at, where = w.Centre, w.Name
-		}
+	case onMast:
+		w := &c.Wards[p.index%len(c.Wards)]
+		p.at, where = w.Centre, w.Name
 	case onRoute:
 		p.route = p.index % len(c.Routes)
 		r := c.Routes[p.route]

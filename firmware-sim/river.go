@@ -17,11 +17,11 @@ type river struct {
 
 const (
 	levelSpacing = 250.0 // m between the levels of a Moment
-	waveSpeed    = 4.0   // m/s
-	lag          = 12 * time.Minute
+	waveSpeed    = 7.0   // m/s
+	lag          = 7 * time.Minute
 	ordinary     = 1.5 // m above datum at the upper end
-	fall         = 0.00004
-	perRain      = 0.045 // m of level for each mm/h that runs off
+	fall         = 0.00002
+	perRain      = 0.032 // m of level for each mm/h that runs off
 	tideRange    = 0.25  // m; the gulf has one tide a day
 )
 

@@ -154,8 +154,9 @@ func (w *World) flow(m *Moment) {
 		// What falls on the slopes collects on the low ground, an area several
 		// times smaller. The drains take their share first.
 		rise := (m.rainMetres(w.basins[i]) - drains) / 1000 * gathering * hours
-		d := w.depth[i] + rise
-		// Above the rim the water runs off over land.
+		// Pumps and soil take a share of what stands; above the rim the water
+		// runs off over land as well.
+		d := w.depth[i]*(1-pumped*hours) + rise
 		if over := d - rim; over > 0 {
 			d -= over * spill * hours
 		}
@@ -164,9 +165,10 @@ func (w *World) flow(m *Moment) {
 }
 
 const (
-	gathering = 7.0 // catchment over low ground
-	rim       = 0.45
-	spill     = 6.0 // share of what stands above the rim that runs off in an hour
+	gathering = 18.0 // catchment over low ground
+	rim       = 0.60
+	pumped    = 2.5 // share of what stands that goes in an hour
+	spill     = 4.0 // share of what stands above the rim that runs off in an hour
 	outfall   = 4.2 // m, river level at which the outfalls drown
 )
 
