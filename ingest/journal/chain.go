@@ -162,6 +162,12 @@ func (c *chain) advance(last uint64, crc uint32, next, room uint64) error {
 func (c *chain) append(ctx context.Context, buf []byte, count uint32, at time.Time) (record, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	// Once begun, a write is waited for: whether it succeeded has to be known,
+	// and a caller that gives up is no fault of the disk.
+	if err := ctx.Err(); err != nil {
+		return record{}, err
+	}
+	ctx = c.j.ctx
 	eng, release, err := c.j.engine()
 	if err != nil {
 		return record{}, err

@@ -33,15 +33,21 @@ type engine struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 	fault chan struct{} // poked when the server logs an error
+
+	ctx context.Context // ends with the engine
+	end context.CancelFunc
 }
 
 // errEngine is wrapped by every error after which the engine has to be opened
 // again before anything can be promised.
 var errEngine = errors.New("storage engine failed")
 
-// startEngine opens the store under dir. It verifies nothing of ours.
-func startEngine(dir string, log *slog.Logger) (*engine, error) {
+// startEngine opens the store under dir. It verifies nothing of ours. onError is
+// called, and must not block, when the server logs an error: whoever waits for
+// it to write something should look at its health.
+func startEngine(dir string, log *slog.Logger, onError func()) (*engine, error) {
 	e := &engine{fault: make(chan struct{}, 1)}
+	e.ctx, e.end = context.WithCancel(context.Background())
 	srv, err := server.NewServer(&server.Options{
 		ServerName: "journal",
 		DontListen: true,
@@ -60,11 +66,13 @@ func startEngine(dir string, log *slog.Logger) (*engine, error) {
 		DisableJetStreamBanner: true,
 	})
 	if err != nil {
+		e.end()
 		return nil, fmt.Errorf("make storage engine over %s: %w", dir, err)
 	}
-	srv.SetLogger(&engineLog{log: log, fault: e.fault}, false, false)
+	srv.SetLogger(&engineLog{log: log, fault: e.fault, onError: onError}, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(10*time.Second) || !srv.JetStreamEnabled() {
+		e.end()
 		srv.Shutdown()
 		srv.WaitForShutdown()
 		return nil, fmt.Errorf("start storage engine over %s: JetStream did not come up; see the log above for what it found", dir)
@@ -76,6 +84,7 @@ func startEngine(dir string, log *slog.Logger) (*engine, error) {
 			log.Warn("storage engine connection", "error", err)
 		}))
 	if err != nil {
+		e.end()
 		srv.Shutdown()
 		srv.WaitForShutdown()
 		return nil, fmt.Errorf("connect to storage engine: %w", err)
@@ -89,6 +98,7 @@ func startEngine(dir string, log *slog.Logger) (*engine, error) {
 
 // stop ends the engine and waits for it. Harmless twice.
 func (e *engine) stop() {
+	e.end()
 	e.nc.Close()
 	e.srv.Shutdown()
 	e.srv.WaitForShutdown()
@@ -178,18 +188,27 @@ func checkAnswer(a *nats.Msg, stream string, want uint64) error {
 	return nil
 }
 
+// blame makes an error of asking the server into errEngine unless it was the
+// asker who gave up.
+func (e *engine) blame(asker context.Context, err error) error {
+	if asker.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errEngine, err)
+}
+
 // errNoMessage: there is no message at or after the asked one.
 var errNoMessage = errors.New("no such message")
 
 // get returns the first readable message of the stream at or after seq, its
 // sequence and its data.
-func (e *engine) get(ctx context.Context, stream, subject string, seq uint64) (uint64, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+func (e *engine) get(outer context.Context, stream, subject string, seq uint64) (uint64, []byte, error) {
+	ctx, cancel := context.WithTimeout(outer, 30*time.Second)
 	defer cancel()
 	ask := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q}`, seq, subject)
 	m, err := e.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, ask)
 	if err != nil {
-		return 0, nil, fmt.Errorf("read message %d of %s: %w", seq, stream, err)
+		return 0, nil, fmt.Errorf("read message %d of %s: %w", seq, stream, e.blame(outer, err))
 	}
 	switch status := m.Header.Get("Status"); status {
 	case "":
@@ -207,12 +226,12 @@ func (e *engine) get(ctx context.Context, stream, subject string, seq uint64) (u
 
 // bounds returns the first and last message sequence of the stream and its
 // size. An empty stream has first = last + 1.
-func (e *engine) bounds(ctx context.Context, stream string) (first, last, bytes uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+func (e *engine) bounds(outer context.Context, stream string) (first, last, bytes uint64, err error) {
+	ctx, cancel := context.WithTimeout(outer, 30*time.Second)
 	defer cancel()
 	s, err := e.js.Stream(ctx, stream)
 	if err != nil {
-		return 0, 0, 0, fmt.Errorf("look at stream %s: %w", stream, err)
+		return 0, 0, 0, fmt.Errorf("look at stream %s: %w", stream, e.blame(outer, err))
 	}
 	st := s.CachedInfo().State
 	return max(st.FirstSeq, 1), st.LastSeq, st.Bytes, nil
@@ -310,8 +329,9 @@ func syncDir(dir string) error {
 // engineLog gives the server's log lines to ours and pokes whoever waits for an
 // answer when one of them is an error.
 type engineLog struct {
-	log   *slog.Logger
-	fault chan struct{}
+	log     *slog.Logger
+	fault   chan struct{}
+	onError func()
 }
 
 func (l *engineLog) line(level slog.Level, format string, v []any) {
@@ -331,4 +351,5 @@ func (l *engineLog) Errorf(format string, v ...any) {
 	case l.fault <- struct{}{}:
 	default:
 	}
+	l.onError()
 }

@@ -178,7 +178,8 @@ type Journal struct {
 	poke     chan struct{} // wakes keep
 
 	health health
-	tried  time.Time // when keep last tried to open the engine again
+	tried  time.Time   // when keep last tried to open the engine again
+	unsure atomic.Bool // the engine logged an error since keep last looked
 
 	// opening is held while a Bucket or Log is opened.
 	opening sync.Mutex
@@ -257,7 +258,7 @@ func (j *Journal) start(ctx context.Context) error {
 	if err := j.repair(ctx, false); err != nil {
 		return err
 	}
-	eng, err := startEngine(j.o.Dir, j.o.Log)
+	eng, err := startEngine(j.o.Dir, j.o.Log, j.suspectEngine)
 	if err != nil {
 		return err
 	}

@@ -301,7 +301,7 @@ func (j *Journal) reopen(ctx context.Context, suspect bool) error {
 	if err := j.repair(ctx, suspect); err != nil {
 		return err
 	}
-	eng, err := startEngine(j.o.Dir, j.o.Log)
+	eng, err := startEngine(j.o.Dir, j.o.Log, j.suspectEngine)
 	if err != nil {
 		return err // j.eng stays stopped; its errors are errEngine
 	}
@@ -328,6 +328,36 @@ func (j *Journal) reopen(ctx context.Context, suspect bool) error {
 	return nil
 }
 
+// suspectEngine makes keep look at the engine's health: what failed may be a
+// write that no chain waits for, such as a file's.
+func (j *Journal) suspectEngine() {
+	j.unsure.Store(true)
+	j.wakeKeeper()
+}
+
+// examine looks at every stream's health once the engine logged an error.
+func (j *Journal) examine() {
+	if !j.unsure.Swap(false) || j.health.broken() {
+		return
+	}
+	eng, release, err := j.engine()
+	if err != nil {
+		return
+	}
+	defer release()
+	all, err := streams(j.o.Dir)
+	if err != nil {
+		j.o.Log.Error("health of the storage engine", "error", err)
+		return
+	}
+	for _, stream := range all {
+		if err := eng.health(stream); err != nil {
+			j.failed(fmt.Errorf("stream %s: %w", stream, err))
+			return
+		}
+	}
+}
+
 func (j *Journal) wakeKeeper() {
 	select {
 	case j.poke <- struct{}{}:
@@ -350,6 +380,7 @@ func (j *Journal) keep() {
 			j.tellWatchers()
 			return
 		}
+		j.examine()
 		j.tellWatchers()
 		j.recover()
 		j.tellWatchers()
@@ -404,7 +435,11 @@ func (j *Journal) recover() {
 	case code == CodeLowSpace && roomy:
 		j.relief(CodeLowSpace)
 	case code == CodeDiskFull && roomy, code == CodeWriteFailed && mute:
-		if time.Since(j.tried) < time.Second {
+		pause := time.Second
+		if code == CodeWriteFailed {
+			pause = 10 * time.Second
+		}
+		if time.Since(j.tried) < pause {
 			return
 		}
 		j.tried = time.Now()

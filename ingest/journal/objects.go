@@ -26,35 +26,45 @@ func (j *Journal) Objects(ctx context.Context, name string) (*Objects, error) {
 		return nil, fmt.Errorf("open objects: %w", err)
 	}
 	o := &Objects{j: j, name: name}
-	_, release, err := o.store(ctx)
+	_, _, cancel, err := o.store(ctx)
 	if err != nil {
 		return nil, err
 	}
-	release()
+	cancel()
 	return o, nil
 }
 
-func (o *Objects) store(ctx context.Context) (jetstream.ObjectStore, func(), error) {
+// store opens the object store in the engine that runs now. The engine is not
+// kept from being exchanged meanwhile, because a copy takes as long as its other
+// side likes; the context that is returned ends with it.
+func (o *Objects) store(ctx context.Context) (jetstream.ObjectStore, context.Context, context.CancelFunc, error) {
 	eng, release, err := o.j.engine()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	s, err := eng.js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: o.name, Storage: jetstream.FileStorage})
+	defer release()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(eng.ctx, func() { cancel(errEngine) })
+	s, err := eng.js.ObjectStore(ctx, o.name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		s, err = eng.js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: o.name, Storage: jetstream.FileStorage})
+	}
 	if err != nil {
-		release()
-		return nil, nil, fmt.Errorf("open objects %s: %w", o.name, err)
+		cancel(nil)
+		stop()
+		return nil, nil, nil, fmt.Errorf("open objects %s: %w", o.name, err)
 	}
-	return s, release, nil
+	return s, ctx, func() { stop(); cancel(nil) }, nil
 }
 
 // Put stores all of r under name. It does not know the size beforehand, so the
 // reserve of free space is looked at as it goes.
 func (o *Objects) Put(ctx context.Context, name string, r io.Reader) error {
-	s, release, err := o.store(ctx)
+	s, ctx, cancel, err := o.store(ctx)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer cancel()
 	if _, err := s.Put(ctx, jetstream.ObjectMeta{Name: name}, &spaced{r, o.j}); err != nil {
 		return fmt.Errorf("store object %s/%s: %w", o.name, name, err)
 	}
@@ -75,45 +85,45 @@ func (s *spaced) Read(p []byte) (int, error) {
 }
 
 // Get opens the object for reading; fs.ErrNotExist when there is none. Damage
-// shows as an error of the last Read. While it is open the journal cannot
-// exchange a failed storage engine, so read it in one go.
+// shows as an error of the last Read. ctx has to live until Close.
 func (o *Objects) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	s, release, err := o.store(ctx)
+	s, ctx, cancel, err := o.store(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r, err := s.Get(ctx, name)
 	if err != nil {
-		release()
+		cancel()
 		if errors.Is(err, jetstream.ErrObjectNotFound) {
 			err = fs.ErrNotExist
 		}
 		return nil, fmt.Errorf("read object %s/%s: %w", o.name, name, err)
 	}
-	return &objectReader{r, release}, nil
+	or := &objectReader{ObjectResult: r, cancel: cancel}
+	// A Read that waits for an engine that has gone would wait for ever.
+	or.unwatch = context.AfterFunc(ctx, func() { _ = r.Close() })
+	return or, nil
 }
 
 type objectReader struct {
 	jetstream.ObjectResult
-	release func()
+	unwatch func() bool
+	cancel  context.CancelFunc
 }
 
 func (r *objectReader) Close() error {
-	err := r.ObjectResult.Close()
-	if r.release != nil {
-		r.release()
-		r.release = nil
-	}
-	return err
+	r.unwatch()
+	r.cancel()
+	return r.ObjectResult.Close()
 }
 
 // List returns the names of the objects, sorted.
 func (o *Objects) List(ctx context.Context) ([]string, error) {
-	s, release, err := o.store(ctx)
+	s, ctx, cancel, err := o.store(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer cancel()
 	infos, err := s.List(ctx)
 	if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
 		return nil, fmt.Errorf("list objects %s: %w", o.name, err)
@@ -128,11 +138,11 @@ func (o *Objects) List(ctx context.Context) ([]string, error) {
 
 // Delete removes an object. It is no error when there is none.
 func (o *Objects) Delete(ctx context.Context, name string) error {
-	s, release, err := o.store(ctx)
+	s, ctx, cancel, err := o.store(ctx)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer cancel()
 	if err := s.Delete(ctx, name); err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
 		return fmt.Errorf("delete object %s/%s: %w", o.name, name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -353,4 +354,71 @@ func TestStalledDisk(t *testing.T) {
 	}
 	until(t, "accepting again", func() bool { return j.State().Level == LevelOK })
 	appendN(t, j, 6, 5)
+}
+
+// TestFailedSyncOfAFile: a write that no record waits for fails; the copy ends
+// with an error instead of waiting for ever, and the journal says so.
+func TestFailedSyncOfAFile(t *testing.T) {
+	p, mount := mountPower(t)
+	p.root.sync()
+	j := openTest(t, Options{Dir: filepath.Join(mount, "journal"), CursorInterval: time.Hour})
+	objects, err := j.Objects(t.Context(), "layers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := objects.Put(t.Context(), "wards", strings.NewReader("old")); err != nil {
+		t.Fatal(err)
+	}
+	p.failed.Store(1)
+	if err := objects.Put(t.Context(), "wards", strings.NewReader("new")); err == nil {
+		t.Fatal("stored a file whose sync failed")
+	}
+	if s := j.State(); s.Code != CodeWriteFailed {
+		t.Fatalf("state %+v, want write_failed", s)
+	}
+	if err := j.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := objects.Get(t.Context(), "wards")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(r)
+	if cerr := r.Close(); err != nil || cerr != nil || string(got) != "old" {
+		t.Errorf("after a failed copy the file reads %q, %v, %v, want the old one", got, err, cerr)
+	}
+	if err := objects.Put(t.Context(), "wards", strings.NewReader("new")); err != nil {
+		t.Errorf("after Resume: %v", err)
+	}
+}
+
+// TestCallerGivesUp: the context of a caller that ends during a write is not
+// taken for a failure of the disk.
+func TestCallerGivesUp(t *testing.T) {
+	p, mount := mountPower(t)
+	p.root.sync()
+	j := openTest(t, Options{Dir: filepath.Join(mount, "journal"), CursorInterval: time.Hour})
+	b, err := j.Bucket(t.Context(), "rules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan struct{})
+	p.hang.Store(&answer)
+	before := p.syncs.Load()
+	ctx, cancel := context.WithCancel(t.Context())
+	put := make(chan error)
+	go func() { put <- b.Put(ctx, "k", []byte("v")) }()
+	until(t, "write under way", func() bool { return p.syncs.Load() > before })
+	cancel()
+	p.hang.Store(nil)
+	close(answer)
+	if err := <-put; err != nil {
+		t.Errorf("put that was on disk: %v", err)
+	}
+	if err := b.Put(ctx, "k2", []byte("v")); !errors.Is(err, context.Canceled) {
+		t.Errorf("put with an ended context: %v", err)
+	}
+	if s := j.State(); s.Level != LevelOK {
+		t.Errorf("state %+v", s)
+	}
 }

@@ -158,7 +158,7 @@ type Reader struct {
 
 // Reader opens the reader of that name, where it left off or, the first time,
 // at start. A name has one reader at a time.
-func (j *Journal) Reader(ctx context.Context, name string, start Start) (*Reader, error) {
+func (j *Journal) Reader(_ context.Context, name string, start Start) (*Reader, error) {
 	if err := checkName(name); err != nil {
 		return nil, fmt.Errorf("open reader: %w", err)
 	}
@@ -265,7 +265,7 @@ func (r *Reader) fromDisk(ctx context.Context) (*Batch, error) {
 		// the program that wrote them, not of the disk. The rest is readable.
 		r.j.o.Log.Error("journal record cannot be decoded", "reader", r.name, "from", rec.first, "to", rec.last(), "error", err)
 		r.place = place + 1
-		return nil, errNoMessage
+		return r.fromDisk(ctx)
 	}
 	return &Batch{Seq: rec.first, At: rec.at, Entries: entries, place: place, crc: rec.crc, prev: rec.prev, size: len(rec.body) + recordHeader}, nil
 }
