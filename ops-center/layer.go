@@ -180,6 +180,7 @@ func (a *api) importLayer(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	body := patient{r.Body, func() { _ = rc.SetReadDeadline(time.Now().Add(importPatience)) }}
 	rep, err := a.Layers.Import(r.Context(), r.PathValue("name"), body, opt)
+	_ = rc.SetWriteDeadline(time.Now().Add(answerPatience))
 	who, _ := access.From(r.Context())
 	switch {
 	case err == nil:

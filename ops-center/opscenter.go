@@ -12,11 +12,13 @@
 package opscenter
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -100,6 +102,7 @@ type api struct {
 	compress func(http.Handler) http.HandlerFunc
 	requests *prometheus.HistogramVec
 	now      func() time.Time
+	patience time.Duration // bodyPatience
 }
 
 // New makes the handler of the whole HTTP address.
@@ -133,7 +136,7 @@ func build(opt Options) (*api, error) {
 	if opt.Ready == nil {
 		opt.Ready = func() Readiness { return Readiness{Ready: true} }
 	}
-	a := &api{Options: opt, mux: http.NewServeMux(), routes: make(map[string]access.Permission), now: time.Now}
+	a := &api{Options: opt, mux: http.NewServeMux(), routes: make(map[string]access.Permission), now: time.Now, patience: bodyPatience}
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(false))
 	if err != nil {
 		return nil, fmt.Errorf("opscenter: compression: %w", err)
@@ -224,11 +227,23 @@ func describe(op *huma.Operation, p access.Permission) {
 	}
 }
 
+// A caller has bodyPatience to send what belongs to its request, and
+// answerPatience until it has taken the answer, unless a route says otherwise.
+// Without them a few thousand idle connections would hold as many goroutines.
+const (
+	bodyPatience   = time.Minute
+	answerPatience = 5 * time.Minute
+)
+
 // mount puts a handler behind its permission and measures it.
 func (a *api) mount(pattern string, p access.Permission, h http.Handler) {
 	guarded := a.Access.Require(p, h, a.deny)
 	a.mux.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started, rec := time.Now(), &recorder{ResponseWriter: w}
+		// A connection without deadlines is one of a test.
+		control := http.NewResponseController(w)
+		_ = control.SetReadDeadline(started.Add(a.patience))
+		_ = control.SetWriteDeadline(started.Add(answerPatience))
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				a.Log.Error("a handler panicked", "route", pattern, "panic", p)
@@ -251,7 +266,7 @@ type recorder struct {
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 || r.status == http.StatusSwitchingProtocols {
+	if r.status == 0 {
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
@@ -264,7 +279,16 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController through, for deadlines and the socket.
+// Hijack gives the connection away; what becomes of it is not an answer.
+func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(r.ResponseWriter).Hijack()
+	if err == nil {
+		r.status = http.StatusSwitchingProtocols
+	}
+	return c, rw, err
+}
+
+// Unwrap lets http.ResponseController through, for deadlines.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // contentPolicy is what the wall's pages may do. It cannot name an IPv6 literal,

@@ -971,6 +971,23 @@ func TestWallFiles(t *testing.T) {
 	}
 }
 
+// A caller that sends its headers and then nothing is not waited for.
+func TestStalledBody(t *testing.T) {
+	c := start(t, nil)
+	c.api.patience = 100 * time.Millisecond
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	b, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 408") {
+		t.Errorf("got %q, %v", b, err)
+	}
+}
+
 func TestErrorsAreProblems(t *testing.T) {
 	c := start(t, nil)
 	status, header, body := c.call(c.admin, "DELETE", "/v1/devices/a-1/latest", "")

@@ -460,6 +460,7 @@ func TestFrozenScreen(t *testing.T) {
 				t.Fatalf("%d screens", got)
 			}
 			quit := make(chan struct{})
+			ms := readings(c.n, time.Now(), 0)
 			var wg sync.WaitGroup
 			wg.Add(1)
 			go func() {
@@ -470,12 +471,7 @@ func TestFrozenScreen(t *testing.T) {
 						return
 					case <-time.After(10 * time.Millisecond):
 					}
-					at := time.Now()
-					ms := make([]*devices.Message, c.n)
-					for d := range ms {
-						ms[d] = message(fmt.Sprint("air-", d), at, at, "pm25", float64(i))
-					}
-					h.Apply(ms)
+					h.Apply(again(ms, time.Now(), float64(i)))
 				}
 			}()
 			good.until("the frozen one's end", func() bool { return h.Screens() == 1 })
@@ -490,19 +486,18 @@ func TestFrozenScreen(t *testing.T) {
 
 // A screen on a thin line gets less often what the others get, but every alarm.
 func TestSlowScreenIsMerged(t *testing.T) {
-	h := newHub(t, func(o *Options) { o.Tick, o.Settle, o.Ring = 10*time.Millisecond, time.Millisecond, 10000 })
+	h := newHub(t, func(o *Options) {
+		o.Tick, o.Ring, o.PongTimeout, o.WriteTimeout = 10*time.Second, 10000, time.Hour, time.Hour
+	})
 	city(h, 20000)
 	url := served(t, h, nil)
 	slow := open(t, url, nil)
 	slow.until("a snapshot", func() bool { return slow.snaps == 1 })
 	const rounds = 80
+	ms := readings(20000, time.Now(), 0)
 	for i := 1; i <= rounds; i++ {
 		at := time.Now()
-		ms := make([]*devices.Message, 20000)
-		for d := range ms {
-			ms[d] = message(fmt.Sprint("air-", d), at, at, "pm25", float64(i))
-		}
-		h.Apply(ms)
+		h.Apply(again(ms, at, float64(i)))
 		h.ApplyAlarm(alarm(i, "unacknowledged"))
 		h.flush(at)
 	}
@@ -528,18 +523,17 @@ func TestSlowScreenIsMerged(t *testing.T) {
 }
 
 func TestRingOverrunCloses(t *testing.T) {
-	h := newHub(t, func(o *Options) { o.Tick, o.Ring, o.PongTimeout = 10*time.Second, 2, time.Hour })
+	h := newHub(t, func(o *Options) {
+		o.Tick, o.Ring, o.PongTimeout, o.WriteTimeout = 10*time.Second, 2, time.Hour, time.Hour
+	})
 	city(h, 20000)
 	url := served(t, h, nil)
 	w := open(t, url, nil)
 	w.until("a snapshot", func() bool { return w.snaps == 1 })
-	for i := range 200 { // more than the sockets hold while the test reads nothing
+	ms := readings(20000, time.Now(), 0)
+	for i := range 60 { // more than the sockets hold while the test reads nothing
 		at := time.Now()
-		ms := make([]*devices.Message, 20000)
-		for d := range ms {
-			ms[d] = message(fmt.Sprint("air-", d), at, at, "pm25", float64(i))
-		}
-		h.Apply(ms)
+		h.Apply(again(ms, at, float64(i)))
 		h.flush(at)
 	}
 	if code := w.closed(); code != TooSlow {
