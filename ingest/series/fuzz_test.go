@@ -26,7 +26,7 @@ func FuzzLine(f *testing.F) {
 		}
 		ms %= math.MaxInt64 / 1_000_000
 		refs := []devices.ZoneRef{{Layer: layer, Code: code, ValidFrom: devices.Date(from)}}
-		r := &row{device: devices.ID(device), quantity: devices.Quantity(quantity), ms: ms, received: ms + 7,
+		r := &row{device: devices.ID(device), quantity: devices.Quantity(quantity), ms: ms, received: ms + 7, device0: ms / 3,
 			number: number, zones: newPlacement(refs), flags: devices.Flags(flags)}
 		var b strings.Builder
 		writeLine(&b, r)
@@ -65,6 +65,8 @@ func FuzzLine(f *testing.F) {
 				want = ms + 7
 			case fieldFlags:
 				want = int64(flags)
+			case fieldClock:
+				want = ms / 3
 			}
 			if field.Value != want {
 				t.Errorf("%s is %v, want %v", field.Key, field.Value, want)

@@ -123,7 +123,6 @@ type Influx struct {
 	opts   InfluxOptions
 	client influx.Client
 	writer api.WriteAPIBlocking
-	reader api.QueryAPI
 	doer   *doer
 	places placements
 
@@ -164,7 +163,7 @@ func OpenInflux(opts InfluxOptions) (*Influx, error) {
 	o.HTTPOptions().SetHTTPDoer(d)
 	client := influx.NewClientWithOptions(opts.URL, opts.Token, o)
 	s := &Influx{opts: opts, client: client, doer: d,
-		writer: client.WriteAPIBlocking(opts.Org, opts.Bucket), reader: client.QueryAPI(opts.Org)}
+		writer: client.WriteAPIBlocking(opts.Org, opts.Bucket)}
 	s.ledger = ledger{shelf: (*influxShelf)(s), places: &s.places}
 	return s, nil
 }
@@ -229,12 +228,14 @@ func (s *Influx) Write(ctx context.Context, messages []*devices.Message) (Writte
 			if !ok {
 				return false
 			}
+			if r.quantity == "" {
+				s.opts.Log.Warn("series: the server refused a position", "device", r.device, "reason", reason)
+				return true
+			}
 			v.rejected = append(v.rejected, r.rejection(CauseRefused, "%s", reason))
-			if r.quantity != "" {
-				v.written.add(Written{Values: -1, Rejected: 1})
-				if r.old != nil {
-					v.written.Overwrites--
-				}
+			v.written.add(Written{Values: -1, Rejected: 1})
+			if r.old != nil {
+				v.written.Overwrites--
 			}
 			return true
 		})

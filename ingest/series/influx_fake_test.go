@@ -93,10 +93,16 @@ func TestInfluxFailuresLoseNothing(t *testing.T) {
 			w.Header().Set("Retry-After", "30")
 			fail(w, 503, json, `{"code":"unavailable","message":"starting"}`)
 		}, 30 * time.Second, "starting"},
-		{"500", func(w http.ResponseWriter) { fail(w, 500, json, `{"code":"internal error","message":"engine is closed"}`) }, 0, "engine is closed"},
+		{"500", func(w http.ResponseWriter) {
+			fail(w, 500, json, `{"code":"internal error","message":"engine is closed"}`)
+		}, 0, "engine is closed"},
 		{"500 that speaks of the data", func(w http.ResponseWriter) { fail(w, 500, json, `{"code":"internal error","message":"partial write"}`) }, 0, "partial write"},
-		{"401", func(w http.ResponseWriter) { fail(w, 401, json, `{"code":"unauthorized","message":"unauthorized access"}`) }, 0, "token"},
-		{"404", func(w http.ResponseWriter) { fail(w, 404, json, `{"code":"not found","message":"bucket \"b\" not found"}`) }, 0, "must exist"},
+		{"401", func(w http.ResponseWriter) {
+			fail(w, 401, json, `{"code":"unauthorized","message":"unauthorized access"}`)
+		}, 0, "token"},
+		{"404", func(w http.ResponseWriter) {
+			fail(w, 404, json, `{"code":"not found","message":"bucket \"b\" not found"}`)
+		}, 0, "must exist"},
 		{"400 of a proxy", func(w http.ResponseWriter) { fail(w, 400, "text/html", "<h1>400 Bad Request</h1>") }, 0, "Bad Request"},
 		{"400 about the request", func(w http.ResponseWriter) { fail(w, 400, json, `{"code":"invalid","message":"invalid precision"}`) }, 0, "precision"},
 		{"200 of a log-in page", func(w http.ResponseWriter) { fail(w, 200, "text/html", "<form>") }, 0, "is it an InfluxDB"},

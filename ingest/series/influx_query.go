@@ -37,7 +37,8 @@ func (s *Influx) flux(ctx context.Context, text string, visit func(*query.FluxRe
 	if err := s.open(); err != nil {
 		return err
 	}
-	result, err := s.reader.Query(ctx, text)
+	// One for each query: it fills in its URL without a lock.
+	result, err := s.client.QueryAPI(s.opts.Org).Query(ctx, text)
 	if err != nil {
 		return unavailable(fmt.Errorf("query %s: %w", s.opts.URL, err))
 	}
@@ -198,11 +199,16 @@ func (s *Influx) window(id devices.ID, from, to time.Time) (lo, hi int64, ok boo
 // data.
 var aggregates = [...]string{"min", "max", "sum", "count"}
 
-// tallies asks for the buckets of every series that a selection gives and calls
-// visit with one number of one bucket.
-func (s *Influx) tallies(ctx context.Context, lo, hi int64, g grid, selection string, visit func(values map[string]any, start int64, name string, n float64)) error {
+// tallies asks for the buckets of every series that a selection gives, or of all
+// series with the same tag by, and calls visit with one number of one bucket.
+func (s *Influx) tallies(ctx context.Context, lo, hi int64, g grid, selection, by string, visit func(values map[string]any, start int64, name string, n float64)) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "data = %s%s%s", s.from(lo, hi), selection, fields(fieldValue))
+	if by != "" {
+		// Before the windows, or there would be a table for each window of each
+		// series.
+		fmt.Fprintf(&b, "|> group(columns: [\"_start\", \"_measurement\", \"%s\"])\n", by)
+	}
 	if g.step > 0 {
 		fmt.Fprintf(&b, "|> window(every: %dms, offset: %dms, createEmpty: false)\n", g.step, g.offset)
 	}
@@ -251,7 +257,7 @@ func (s *Influx) Buckets(ctx context.Context, q BucketQuery) ([]devices.Bucket, 
 	}
 	// A device that moves has a series for each of its zones.
 	series := make(map[string]fold)
-	err = s.tallies(ctx, lo, hi, g, only(q.Quantity, q.Device), func(values map[string]any, start int64, name string, n float64) {
+	err = s.tallies(ctx, lo, hi, g, only(q.Quantity, q.Device), "", func(values map[string]any, start int64, name string, n float64) {
 		key := s.zonesOf(values).key
 		if series[key] == nil {
 			series[key] = make(fold)
@@ -281,24 +287,21 @@ func (s *Influx) ByZone(ctx context.Context, q ZoneQuery) ([]devices.ZoneSeries,
 		return nil, err
 	}
 	label := layerLabel(q.Layer)
-	type source struct{ device, value, others string }
-	series := make(map[source]fold)
+	series := make(map[string]fold)
 	selection := fmt.Sprintf("|> filter(fn: (r) => r._measurement == \"%s\" and exists r[\"%s\"])\n", escaped(string(q.Quantity)), label)
-	err = s.tallies(ctx, lo, hi, g, selection, func(values map[string]any, start int64, name string, n float64) {
-		device, _ := values[tagDevice].(string)
+	err = s.tallies(ctx, lo, hi, g, selection, label, func(values map[string]any, start int64, name string, n float64) {
 		value, _ := values[label].(string)
-		k := source{device, value, s.zonesOf(values).key}
-		if series[k] == nil {
-			series[k] = make(fold)
+		if series[value] == nil {
+			series[value] = make(fold)
 		}
-		series[k].at(start).set(name, n)
+		series[value].at(start).set(name, n)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s by %s: %w", q.Quantity, q.Layer, err)
 	}
 	zones := make(zoneFold)
-	for k, f := range series {
-		for _, into := range zones.at(zoneLabel{label, k.value}) {
+	for value, f := range series {
+		for _, into := range zones.at(zoneLabel{label, value}) {
 			for start, t := range f {
 				into.at(start).merge(*t)
 			}

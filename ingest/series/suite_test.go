@@ -22,8 +22,6 @@ type subject struct {
 	reopen func(t *testing.T, s Store) Store
 	// revisions is how often one value can be overwritten, 0 for any number.
 	revisions int
-	// keepsRevisions: a delivery that was overwritten is known again when it is
-	// repeated after its successor.
 }
 
 const suiteRetention = 30 * 24 * time.Hour
