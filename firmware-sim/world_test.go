@@ -308,7 +308,7 @@ func TestScenarios(t *testing.T) {
 		t.Errorf("in its middle the story is at %v", got)
 	}
 	f := s.forcing(90 * time.Second)
-	if want := (s.Weather[2].Rain + s.Weather[3].Rain) / 2; f.Rain != want {
+	if want := (s.Weather[3].Rain + s.Weather[4].Rain) / 2; f.Rain != want {
 		t.Errorf("half way between two frames rain is %v, want %v", f.Rain, want)
 	}
 }
