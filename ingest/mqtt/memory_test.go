@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,12 @@ import (
 	"vonglau/devices"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if child := os.Getenv(childEnv); child != "" {
+		os.Exit(runChild(child)) // see child_test.go
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // memory is a Handler with its log in memory: what is published is appended,
 // subscriptions are cursors on it. Tests decide when and how a publish is

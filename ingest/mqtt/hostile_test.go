@@ -1,0 +1,318 @@
+package mqtt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestWaitingRoom(t *testing.T) {
+	h := newMemory()
+	s, addr := serveMemory(t, h, Options{MaxPendingPerSite: 3, MaxPending: 5})
+	var idle []*wire
+	for range 3 {
+		idle = append(idle, dial(t, addr))
+	}
+	for i := range 20 { // one after the other gets through
+		connect311(t, addr, fmt.Sprint("d", i), true)
+	}
+	idle[0].wantClosed() // the longest waiting gave way, once: the honest ones leave the room
+	for _, w := range idle[1:] {
+		w.connect311("late", true)
+		w.wantPacket(0x20)
+	}
+	if got := testutil.ToFloat64(s.metrics.evicted); got != 1 {
+		t.Errorf("%v connections were evicted, want 1", got)
+	}
+}
+
+func TestWaitingRoomInAll(t *testing.T) {
+	w := newWaitingRoom(2, 2)
+	a, b, c := &conn{}, &conn{}, &conn{}
+	for _, x := range []*conn{a, b} {
+		if v := w.enter(x); v != nil {
+			t.Fatal("somebody had to go from a room that is not full")
+		}
+	}
+	if v := w.enter(c); v != a || w.oldest() != b {
+		t.Error("it was not the longest waiting who had to go")
+	}
+	if w.leave(a) || !w.leave(b) || !w.leave(c) || w.oldest() != nil || len(w.bySite) != 0 {
+		t.Errorf("left over: %+v", w)
+	}
+}
+
+func TestTooManyConnections(t *testing.T) {
+	_, addr := serveMemory(t, newMemory(), Options{MaxConnections: 1})
+	first := connect311(t, addr, "d1", true)
+	w := dial(t, addr)
+	w.connect311("d2", true)
+	w.want("20 02 00 03")
+	w.wantClosed()
+	w = dial(t, addr)
+	w.connect5("d2", true, "")
+	if p := w.wantPacket(0x20); p[3] != 0x97 {
+		t.Errorf("CONNACK % x, want 0x97", p)
+	}
+	first.wantSilence()
+}
+
+// TestUnprovenCostLittle opens a thousand connections that claim the largest
+// CONNECT there is and send none of it.
+func TestUnprovenCostLittle(t *testing.T) {
+	h := newMemory()
+	_, addr := serveMemory(t, h, Options{MaxPendingPerSite: 2000, MaxPending: 2000})
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 1000 {
+		w := dial(t, addr)
+		w.send([]string{"", "10 fc ff 03", "10 fc ff 03 00 04 'MQ'", "10"}[i%4])
+	}
+	w := connect311(t, addr, "d1", true) // and an honest client is served beside them
+	w.publish(version311, 1, 1, "x")
+	w.want("40 02 00 01")
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapInuse+after.StackInuse) - int64(before.HeapInuse+before.StackInuse); grown > 64<<20 {
+		t.Errorf("a thousand cost %d MiB, want 64 at most", grown>>20)
+	}
+}
+
+// TestTooLargeIsTold has a client still sending a MiB when it is told.
+func TestTooLargeIsTold(t *testing.T) {
+	h := newMemory()
+	_, addr := serveMemory(t, h, Options{})
+	w := connect5(t, addr, "d1", true, "")
+	big := appendPublish(nil, version5, outgoing{m: &Message{Topic: "t", Payload: make([]byte, 1<<20)}, qos: 1, id: 1}, time.Time{})
+	w.write(big)
+	if p := w.wantPacket(0xe0); p[2] != 0x95 {
+		t.Errorf("DISCONNECT % x, want 0x95", p)
+	}
+	w.wantClosed()
+	// One that just fits is taken, over many reads.
+	w = connect5(t, addr, "d1", true, "")
+	fits := appendPublish(nil, version5, outgoing{m: &Message{Topic: "t", Payload: make([]byte, 256<<10-12)}, qos: 1, id: 1}, time.Time{})
+	w.write(fits[:7])
+	w.write(fits[7:100_000])
+	w.write(fits[100_000:])
+	w.want("40 02 00 01")
+	w.publish(version5, 1, 2, "small")
+	w.want("40 02 00 02")
+	if got := h.payloads(); len(got) != 2 || len(got[0]) != 256<<10-12 || got[1] != "small" {
+		t.Errorf("got %d messages", len(got))
+	}
+}
+
+// TestByteByByte cuts a conversation at every byte.
+func TestByteByByte(t *testing.T) {
+	h := newMemory()
+	_, addr := serveMemory(t, h, Options{})
+	w := dial(t, addr)
+	w.conn.(*net.TCPConn).SetNoDelay(true)
+	for _, turn := range [][2]string{
+		{"10 0f 00 04 'MQTT' 04 02 00 3c 00 03 'abc' 32 06 00 01 't' 00 01 'x' 34 06 00 01 't' 00 02 'y'", "20 02 00 00 40 02 00 01 50 02 00 02"},
+		{"62 02 00 02 c0 00", "70 02 00 02 d0 00"},
+	} {
+		for _, b := range bytesOf(t, turn[0]) {
+			w.write([]byte{b})
+		}
+		w.want(turn[1])
+	}
+}
+
+// panicking panics wherever it is told to.
+type panicking struct {
+	*memory
+	where atomic.Value
+}
+
+func (p *panicking) at(where string) {
+	if p.where.Load() == where {
+		panic("asked for: " + where)
+	}
+}
+
+func (p *panicking) Connect(ctx context.Context, c *Connect) (Peer, error) {
+	peer, err := p.memory.Connect(ctx, c)
+	if c.ClientID == "neighbour" {
+		return peer, err
+	}
+	p.at("connect")
+	return &panickingPeer{peer, p}, err
+}
+
+type panickingPeer struct {
+	Peer
+	p *panicking
+}
+
+func (q *panickingPeer) Online(ctx context.Context) { q.p.at("online"); q.Peer.Online(ctx) }
+func (q *panickingPeer) Offline(e End)              { q.p.at("offline"); q.Peer.Offline(e) }
+func (q *panickingPeer) Publish(m *Message, a Ack)  { q.p.at("publish"); q.Peer.Publish(m, a) }
+func (q *panickingPeer) Subscribe(ctx context.Context, s Subscription) (Source, error) {
+	q.p.at("subscribe")
+	src, err := q.Peer.Subscribe(ctx, s)
+	return &panickingSource{src, q.p}, err
+}
+
+type panickingSource struct {
+	Source
+	p *panicking
+}
+
+func (s *panickingSource) Next(ctx context.Context) (*Message, error) {
+	s.p.at("next")
+	return s.Source.Next(ctx)
+}
+
+func (s *panickingSource) Ack(seq uint64) { s.p.at("ack"); s.Source.Ack(seq) }
+
+func TestPanicsEndOneConnection(t *testing.T) {
+	for _, where := range []string{"connect", "online", "publish", "subscribe", "next", "ack", "offline"} {
+		t.Run(where, func(t *testing.T) {
+			h := &panicking{memory: newMemory()}
+			h.where.Store(where)
+			s, addr := serveMemory(t, h, Options{})
+			neighbour := connect311(t, addr, "neighbour", true)
+			// Everything at once; what comes after the panic may find nobody.
+			w := dial(t, addr)
+			w.conn.Write(bytesOf(t, "10 12 00 04 'MQTT' 04 80 00 3c 00 02 'd1' 00 02 'd1' 82 06 00 01 00 01 'c' 00"))
+			if where == "ack" {
+				h.wait(t, "a subscription", func() bool { return len(h.cursors) == 1 })
+				h.send("command", 0)
+			} else {
+				w.conn.Write(bytesOf(t, "32 06 00 01 't' 00 01 'x' e0 00"))
+			}
+			w.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			if _, err := io.Copy(io.Discard, w.conn); isTimeout(err) {
+				t.Error("the connection is still open")
+			}
+			// The session is free for the next one, and nobody else noticed.
+			h.where.Store("")
+			v := connect311(t, addr, "d1", true)
+			v.wantSilence()
+			neighbour.wantSilence()
+			if got := testutil.ToFloat64(s.metrics.panics); got < 1 {
+				t.Errorf("%v panics were counted", got)
+			}
+		})
+	}
+}
+
+// flakyListener fails to accept a few times first.
+type flakyListener struct {
+	*pipeListener
+	fails int
+}
+
+func (l *flakyListener) Accept() (net.Conn, error) {
+	if l.fails > 0 {
+		l.fails--
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	return l.pipeListener.Accept()
+}
+
+func TestAcceptErrorsAreWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &flakyListener{newPipeListener(), 12}
+		s, err := New(newMemory(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.Serve(l)
+		start := time.Now()
+		w := l.dial(t)
+		w.connect311("d1", true)
+		w.wantPacket(0x20)
+		if d := time.Since(start); d < time.Second || d > 20*time.Second {
+			t.Errorf("served after %v", d)
+		}
+		if got := testutil.ToFloat64(s.metrics.acceptErrors); got != 12 {
+			t.Errorf("%v accept errors were counted, want 12", got)
+		}
+		w.conn.Close()
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestReconnects has one session come and go ten thousand times over several
+// connections at once, each taking over.
+func TestReconnects(t *testing.T) {
+	n := 10_000
+	if testing.Short() {
+		n = 500
+	}
+	h := newMemory()
+	s, addr := serveMemory(t, h, Options{MaxPending: 100000, MaxPendingPerSite: 100000})
+	errs := make(chan error, 8)
+	for i := range 8 {
+		go reconnect(addr, fmt.Sprint("d", i/2), n/8, errs)
+	}
+	for range 8 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	w := connect311(t, addr, "last", true)
+	w.publish(version311, 1, 1, "x")
+	w.want("40 02 00 01")
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	online := map[string]int{}
+	for _, e := range h.events {
+		var what, id string
+		fmt.Sscanf(e, "%s %s", &what, &id)
+		switch what {
+		case "online":
+			online[id]++
+		case "offline":
+			online[id]--
+		}
+		if online[id] < 0 || online[id] > 1 {
+			t.Fatalf("%s is online %d times at once", id, online[id])
+		}
+	}
+}
+
+func reconnect(addr, id string, n int, errs chan<- error) {
+	for range n {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			errs <- err
+			return
+		}
+		c.(*net.TCPConn).SetLinger(0) // so that ten thousand leave no port waiting
+		b := []byte{0, 4, 'M', 'Q', 'T', 'T', 4, 0x80, 0, 60}
+		b = appendText(appendText(b, id), id)
+		c.Write(append(appendPacket(nil, 0x10, b), 0x32, 6, 0, 1, 't', 0, 1, 'x'))
+		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		answer := make([]byte, 8)
+		_, err = ioReadFull(c, answer)
+		c.Close()
+		// Taken over by its twin meanwhile: closed, or with less than a PUBACK.
+		if isTimeout(err) || err == nil && !bytes.Equal(answer[4:], []byte{0x40, 2, 0, 1}) {
+			errs <- fmt.Errorf("got % x: %w", answer, errors.Join(err, errors.New("no acknowledgement")))
+			return
+		}
+	}
+	errs <- nil
+}
