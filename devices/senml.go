@@ -116,7 +116,7 @@ func readPack(r reader, received time.Time, l Limits) ([]SenMLRecord, error) {
 	}
 	now := float64(received.UnixMilli()) / 1000
 	base := senmlBase{version: 10}
-	var out []SenMLRecord
+	out := make([]SenMLRecord, 0, 4)
 	most := l.Observations * l.Fields
 	for n := 1; ; n++ {
 		more, err := r.nextItem(n == 1)

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"maps"
 	"slices"
@@ -93,8 +92,8 @@ type Alarms struct {
 	chain     string
 	// pending is the first of the outbox as it was, perhaps, appended already.
 	pending []byte
-	unsure  bool // an append failed, and may have been done all the same
-	dirty   map[string]bool
+	unsure  bool      // an append failed, and may have been done all the same
+	dirty   [256]bool // shards that changed since they were saved
 	saved   time.Time
 }
 
@@ -136,7 +135,7 @@ func Open(ctx context.Context, o Options) (*Alarms, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Alarms{opt: o, start: o.Now(), saved: o.Now(), dirty: map[string]bool{}}
+	s := &Alarms{opt: o, start: o.Now(), saved: o.Now()}
 	s.board.byID, s.board.byDevice = map[string]Alarm{}, map[devices.ID]map[string]Alarm{}
 	s.engine = newEngine(o.Register, o.ZoneName)
 	if err := s.load(ctx); err != nil {
@@ -488,10 +487,13 @@ const (
 	shardPrefix = "devices."
 )
 
-func shard(id devices.ID) string {
-	h := fnv.New32a()
-	h.Write([]byte(id))
-	return fmt.Sprintf("%s%02x", shardPrefix, byte(h.Sum32()))
+// shard is FNV-1a, folded into a byte: it must be the same in every run.
+func shard(id devices.ID) byte {
+	h := uint32(2166136261)
+	for i := range len(id) {
+		h = (h ^ uint32(id[i])) * 16777619
+	}
+	return byte(h ^ h>>8 ^ h>>16 ^ h>>24)
 }
 
 // head is the place in the journal and in the log that the shards stand for. It
@@ -570,13 +572,15 @@ func (s *Alarms) saveIfDue(ctx context.Context) {
 }
 
 func (s *Alarms) save(ctx context.Context) error {
-	shards := make(map[string]map[devices.ID]memory, len(s.dirty))
-	for name := range s.dirty {
-		shards[name] = map[devices.ID]memory{}
+	var shards [256]map[devices.ID]memory
+	for i, dirty := range s.dirty {
+		if dirty {
+			shards[i] = map[devices.ID]memory{}
+		}
 	}
 	for id, w := range s.engine.fleet {
-		entries, ok := shards[shard(id)]
-		if !ok {
+		entries := shards[shard(id)]
+		if entries == nil {
 			continue
 		}
 		if _, known := s.opt.Register.Get(id); !known && len(w.alarms) == 0 {
@@ -595,8 +599,12 @@ func (s *Alarms) save(ctx context.Context) error {
 		}
 		entries[id] = m
 	}
-	values := make(map[string][]byte, len(shards))
-	for name, entries := range shards {
+	values := map[string][]byte{}
+	for i, entries := range shards {
+		if entries == nil {
+			continue
+		}
+		name := fmt.Sprintf("%s%02x", shardPrefix, i)
 		value, err := json.Marshal(entries)
 		if err != nil {
 			return fmt.Errorf("saving %s: %w", name, err)
@@ -615,6 +623,6 @@ func (s *Alarms) save(ctx context.Context) error {
 	if err := s.opt.Store.Put(ctx, keyHead, value); err != nil {
 		return fmt.Errorf("saving the place in the journal: %w", err)
 	}
-	clear(s.dirty)
+	s.dirty = [256]bool{}
 	return nil
 }

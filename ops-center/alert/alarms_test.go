@@ -89,6 +89,7 @@ func TestParseRules(t *testing.T) {
 		{"rate of a level", "version: 1\nrules: [{id: a, " + whole + "when: {threshold: {quantity: noise, above: 1, rate: 1h}}}]", "no counter"},
 		{"level of a counter", "version: 1\nrules: [{id: a, " + whole + "when: {threshold: {quantity: rain_total, above: 1}}}]", "give rate"},
 		{"negative delay", "version: 1\nrules: [{id: a, " + whole + "when: {threshold: {quantity: noise, above: 1, for: -1s}}}]", "not negative"},
+		{"level that is no number", "version: 1\nrules: [{id: a, " + whole + "when: {threshold: {quantity: noise, above: .nan}}}]", "finite"},
 		{"silence without a time", "version: 1\nrules: [{id: a, " + whole + "when: {silence: {}}}]", "one of after and intervals"},
 		{"enter nowhere", "version: 1\nrules: [{id: a, " + whole + "when: {enter: {}}}]", "layer"},
 		{"unknown profile", "version: 1\nrules: [{id: a, scope: {profiles: [toaster]}, " + whole + when + "}]", "toaster"},

@@ -12,8 +12,9 @@
 //
 // Time: conditions are judged in event time. A reading not newer than the
 // newest one judged for the same rule and device changes nothing, so late data
-// never raises an old alarm again and a duplicate counts once. Only silence
-// looks at the clock, through Tick.
+// never raises an old alarm again and a duplicate counts once. An event time ahead
+// of its arrival counts as the arrival. Only silence looks at the clock, through
+// Tick.
 //
 // Restart: what the engine remembers beside the alarms (delays under way, rain
 // of the last hour) is written to the store from time to time together with the

@@ -125,12 +125,18 @@ func (e *engine) message(m *devices.Message) {
 		observations = slices.Clone(observations)
 		slices.SortStableFunc(observations, byTime)
 	}
+	// A clock that runs ahead is taken back to the arrival. Left as it is, it
+	// would make every reading late once the clock is put right.
+	var ahead int64
+	if n := len(observations); n > 0 {
+		ahead = max(0, observations[n-1].Time.UnixMilli()-m.Received.UnixMilli())
+	}
 	for i := range observations {
 		o := &observations[i]
 		for _, r := range w.rules {
-			e.observation(r, w, o)
+			e.observation(r, w, o, ahead)
 		}
-		w.newest = max(w.newest, o.Time.UnixMilli())
+		w.newest = max(w.newest, o.Time.UnixMilli()-ahead)
 	}
 }
 
@@ -143,9 +149,11 @@ type finding struct {
 	why   string
 }
 
-// observation judges one observation by one rule.
-func (e *engine) observation(r *Rule, w *watched, o *devices.Observation) {
-	f := finding{at: o.Time.UnixMilli(), obs: o}
+// observation judges one observation by one rule, ahead being the milliseconds
+// the device's clock is known to run ahead.
+func (e *engine) observation(r *Rule, w *watched, o *devices.Observation, ahead int64) {
+	sent := o.Time.UnixMilli()
+	f := finding{at: sent - ahead, obs: o}
 	var holds bool
 	var on, off time.Duration
 	t := r.When.Threshold
@@ -169,9 +177,12 @@ func (e *engine) observation(r *Rule, w *watched, o *devices.Observation) {
 		return // nowhere is neither inside nor outside
 	}
 	tr := w.track(r)
-	if f.at <= tr.Last {
+	if f.at <= tr.Last || ahead > 0 && sent <= tr.Ahead {
 		e.late++
 		return
+	}
+	if ahead > 0 {
+		tr.Ahead = sent
 	}
 	if t != nil && t.Rate > 0 {
 		rate, ok := tr.count(f.at, *f.value, t.Rate, t.Wraps)

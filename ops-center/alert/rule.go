@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -223,7 +224,7 @@ func (w *When) validate(c *devices.Catalogue) error {
 	}
 	if w.Silence != nil {
 		n++
-		if (w.Silence.After > 0) == (w.Silence.Intervals > 0) || w.Silence.After < 0 || w.Silence.Intervals < 0 {
+		if s := w.Silence; (s.After > 0) == (s.Intervals > 0) || s.After < 0 || !(s.Intervals >= 0 && s.Intervals <= 1e6) {
 			return errors.New("silence: give one of after and intervals")
 		}
 	}
@@ -248,6 +249,11 @@ func (t *Threshold) validate(c *devices.Catalogue) error {
 	}
 	if (t.Above == nil) == (t.Below == nil) {
 		return errors.New("give one of above and below")
+	}
+	for _, level := range []*float64{t.Above, t.Below, t.Clear, &t.Wraps} {
+		if level != nil && (math.IsNaN(*level) || math.IsInf(*level, 0)) {
+			return errors.New("a level is a finite number")
+		}
 	}
 	if t.Clear != nil && t.Above != nil && *t.Clear > *t.Above {
 		return fmt.Errorf("clear %g is above %g: it would never be well", *t.Clear, *t.Above)

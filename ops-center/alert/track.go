@@ -10,6 +10,9 @@ import (
 type track struct {
 	// Last is the event time of the newest reading judged.
 	Last int64 `json:"l"`
+	// Ahead is the newest event time as sent by a clock that ran ahead: the same
+	// reading sent again would otherwise be a new one, at its new arrival.
+	Ahead int64 `json:"a,omitempty"`
 	// On is the condition after hysteresis and delays.
 	On bool `json:"o,omitempty"`
 	// Since is when the reading began to say the opposite of On.
