@@ -188,6 +188,16 @@ func checkAnswer(a *nats.Msg, stream string, want uint64) error {
 	return nil
 }
 
+// asking bounds one question to the server. While JetStream is switched off
+// nobody would answer it.
+func (e *engine) asking(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if !e.srv.JetStreamEnabled() {
+		return nil, nil, fmt.Errorf("%w: JetStream has switched itself off", errEngine)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	return ctx, cancel, nil
+}
+
 // blame makes an error of asking the server into errEngine unless it was the
 // asker who gave up.
 func (e *engine) blame(asker context.Context, err error) error {
@@ -203,7 +213,10 @@ var errNoMessage = errors.New("no such message")
 // get returns the first readable message of the stream at or after seq, its
 // sequence and its data.
 func (e *engine) get(outer context.Context, stream, subject string, seq uint64) (uint64, []byte, error) {
-	ctx, cancel := context.WithTimeout(outer, 30*time.Second)
+	ctx, cancel, err := e.asking(outer)
+	if err != nil {
+		return 0, nil, err
+	}
 	defer cancel()
 	ask := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q}`, seq, subject)
 	m, err := e.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, ask)
@@ -227,7 +240,10 @@ func (e *engine) get(outer context.Context, stream, subject string, seq uint64) 
 // bounds returns the first and last message sequence of the stream and its
 // size. An empty stream has first = last + 1.
 func (e *engine) bounds(outer context.Context, stream string) (first, last, bytes uint64, err error) {
-	ctx, cancel := context.WithTimeout(outer, 30*time.Second)
+	ctx, cancel, err := e.asking(outer)
+	if err != nil {
+		return 0, 0, 0, err
+	}
 	defer cancel()
 	s, err := e.js.Stream(ctx, stream)
 	if err != nil {

@@ -33,6 +33,7 @@ type powerFS struct {
 	off    atomic.Bool // after cut every operation fails
 	syncs  atomic.Int64
 	failed atomic.Int64                  // fsyncs to fail, counted down
+	broken atomic.Int64                  // errno of every write, 0 for none
 	hang   atomic.Pointer[chan struct{}] // fsyncs wait for it to be closed
 	root   *powerNode
 }
@@ -117,6 +118,9 @@ func (n *powerNode) Read(_ context.Context, _ fs.FileHandle, dst []byte, off int
 
 func (n *powerNode) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
 	if e := n.p.errno(); e != 0 {
+		return 0, e
+	}
+	if e := syscall.Errno(n.p.broken.Load()); e != 0 {
 		return 0, e
 	}
 	n.p.mu.Lock()
@@ -276,53 +280,68 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
-// TestFailedSync: after a sync failed nothing is acknowledged until Resume, and
-// after Resume the power may go without taking anything acknowledged with it.
-func TestFailedSync(t *testing.T) {
-	p, mount := mountPower(t)
-	p.root.sync()
-	j := openTest(t, Options{Dir: filepath.Join(mount, "journal")})
-	r := openReader(t, j, "r", FromBeginning())
-	appendN(t, j, 0, 20)
-	p.failed.Store(1)
-	if _, err := j.AppendWait(t.Context(), reading("aq-1", 20)); err == nil || !strings.Contains(err.Error(), "unavailable") {
-		t.Fatalf("append with a failing sync: %v, want unavailable", err)
-	}
-	for range 3 { // the disk works again, but nobody has looked at it
-		if _, err := j.AppendWait(t.Context(), reading("aq-1", 20)); err == nil {
-			t.Fatal("appended after a failed sync")
-		}
-	}
-	if s := j.State(); s.Level != LevelRefusing || s.Code != CodeWriteFailed {
-		t.Fatalf("state %+v, want refusing, write_failed", s)
-	}
-	if got, _ := drain(t, r, 20); len(got) != 20 {
-		t.Errorf("read %d entries while refusing, want 20", len(got))
-	}
-	// A reader that needs the disk gets them too, once the engine was opened
-	// again for reading.
-	j.recent.mu.Lock()
-	j.recent.batches, j.recent.bytes = nil, 0
-	j.recent.mu.Unlock()
-	if got, _ := drain(t, openReader(t, j, "disk", FromBeginning()), 20); len(got) < 20 {
-		t.Errorf("read %d entries from disk while refusing, want 20", len(got))
-	}
-	if err := j.Resume(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if s := j.State(); s.Level != LevelOK {
-		t.Fatalf("state after Resume %+v", s)
-	}
-	first, last := appendN(t, j, 100, 10)
-	if first < 22 {
-		t.Errorf("sequence %d after Resume: that of the failed append is used", first)
-	}
-	disk := t.TempDir()
-	p.remains(t, p.root, disk)
-	after := openTest(t, Options{Dir: filepath.Join(disk, "journal")})
-	got, gaps := drain(t, openReader(t, after, "all", FromBeginning()), last)
-	if len(gaps) != 0 || len(got) < 30 {
-		t.Errorf("after the power went: %d entries, gaps %v, want the 30 acknowledged", len(got), gaps)
+// TestFailedWrite: after a write or sync failed nothing is acknowledged until
+// Resume, and after Resume the power may go without taking anything acknowledged
+// with it.
+func TestFailedWrite(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fail func(*powerFS)
+	}{
+		{"one sync fails", func(p *powerFS) { p.failed.Store(1) }},
+		{"writes fail", func(p *powerFS) { p.broken.Store(int64(syscall.EIO)) }},
+		{"filesystem turns read-only", func(p *powerFS) { p.broken.Store(int64(syscall.EROFS)) }},
+		{"permission withdrawn", func(p *powerFS) { p.broken.Store(int64(syscall.EACCES)) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, mount := mountPower(t)
+			p.root.sync()
+			j := openTest(t, Options{Dir: filepath.Join(mount, "journal"), CursorInterval: time.Hour})
+			r := openReader(t, j, "r", FromBeginning())
+			appendN(t, j, 0, 20)
+			c.fail(p)
+			unavailable := &devices.Refusal{Reason: devices.ReasonUnavailable}
+			if _, err := j.AppendWait(t.Context(), reading("aq-1", 20)); !errors.Is(err, unavailable) {
+				t.Fatalf("append: %v, want unavailable", err)
+			}
+			p.broken.Store(0)
+			for range 3 { // the disk works again, but nobody has looked at it
+				if _, err := j.AppendWait(t.Context(), reading("aq-1", 20)); !errors.Is(err, unavailable) {
+					t.Fatalf("append after a failed write: %v, want unavailable", err)
+				}
+			}
+			if s := j.State(); s.Level != LevelRefusing || s.Code != CodeWriteFailed {
+				t.Fatalf("state %+v, want refusing, write_failed", s)
+			}
+			if got, _ := drain(t, r, 20); len(got) != 20 {
+				t.Errorf("read %d entries while refusing, want 20", len(got))
+			}
+			// A reader that needs the disk gets them too, once the engine was
+			// opened again for reading.
+			j.recent.mu.Lock()
+			j.recent.batches, j.recent.bytes = nil, 0
+			j.recent.mu.Unlock()
+			if got, _ := drain(t, openReader(t, j, "disk", FromBeginning()), 20); len(got) < 20 {
+				t.Errorf("read %d entries from disk while refusing, want 20", len(got))
+			}
+			if err := j.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if s := j.State(); s.Level != LevelOK {
+				t.Fatalf("state after Resume %+v", s)
+			}
+			first, last := appendN(t, j, 100, 10)
+			if first < 22 {
+				t.Errorf("sequence %d after Resume: that of the failed append is used", first)
+			}
+			disk := t.TempDir()
+			p.remains(t, p.root, disk)
+			after := openTest(t, Options{Dir: filepath.Join(disk, "journal")})
+			got, gaps := drain(t, openReader(t, after, "all", FromBeginning()), last)
+			if len(gaps) != 0 || len(got) < 30 {
+				t.Errorf("after the power went: %d entries, gaps %v, want the 30 acknowledged", len(got), gaps)
+			}
+		})
 	}
 }
 
