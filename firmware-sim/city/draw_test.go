@@ -15,7 +15,7 @@ func TestDraw(t *testing.T) {
 	if name == "" {
 		t.Skip("set VONGLAU_DRAW to a file name to see the city")
 	}
-	c := Generate(7, Options{})
+	c := grow(7)
 	f, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)

@@ -156,10 +156,9 @@ func (b *builder) finish() {
 		}
 		c.ground.reach = append(c.ground.reach, n)
 	}
-	for i, w := range c.Wards {
-		if c.Bound = c.Bound.Union(w.Shape.Bound()); i == 0 {
-			c.Bound = w.Shape.Bound()
-		}
+	c.Bound = c.ground.wards[0]
+	for _, w := range c.ground.wards {
+		c.Bound = c.Bound.Union(w)
 	}
 }
 

@@ -369,7 +369,7 @@ func (b *builder) keep(w *way) {
 		}
 		s := Street{Name: w.name, Class: w.class, Width: w.width, Bridge: w.bridge[from+1]}
 		if s.Bridge {
-			s.Name = b.bridgeName(w.line[(from+i-1)/2])
+			s.Name = b.bridgeName(w.name, w.line[(from+i-1)/2])
 		}
 		s.Line = b.degrees(thin(w.line[from:i], 0.8))
 		if len(s.Line) >= 2 {
@@ -401,8 +401,8 @@ func thin(line []orb.Point, tolerance float64) []orb.Point {
 }
 
 // bridgeName names a bridge: over the river each has a name of its own, over a
-// canal it is the canal's.
-func (b *builder) bridgeName(p orb.Point) string {
+// canal it is the canal's, over a pond its street's.
+func (b *builder) bridgeName(way string, p orb.Point) string {
 	if distance(b.river, p) < b.width {
 		b.bridges++
 		if b.bridges <= len(riverBridges) {
@@ -415,5 +415,5 @@ func (b *builder) bridgeName(p orb.Point) string {
 			return strings.Replace(b.city.Canals[i].Name, "Kênh", "Cầu", 1)
 		}
 	}
-	return "Cầu"
+	return "Cầu " + shortName(way)
 }

@@ -14,8 +14,8 @@ type terrain struct {
 	lows  []low
 	dyke  []orb.Point // the river's centreline in metres
 	bank  float64     // half the river's width
-	// reach is the running length of Streets, for drawing one by length.
-	reach []float64
+	reach []float64   // length of each street, metres
+	wards []orb.Bound // of each ward
 }
 
 // low is a hollow: a Gaussian dent of depth metres and radius sigma.
@@ -76,9 +76,8 @@ func (t *terrain) elevation(d orb.Point) float64 {
 
 func (t *terrain) wardAt(c *City, p orb.Point) *Ward {
 	for i := range c.Wards {
-		w := &c.Wards[i]
-		if w.Shape.Bound().Contains(p) && planar.PolygonContains(w.Shape, p) {
-			return w
+		if t.wards[i].Contains(p) && planar.PolygonContains(c.Wards[i].Shape, p) {
+			return &c.Wards[i]
 		}
 	}
 	return nil

@@ -36,6 +36,11 @@ const side = 55.0 // of a lattice square, metres
 type snap struct {
 	line  []orb.Point
 	reach float64
+	bound orb.Bound // of what it reaches
+}
+
+func newSnap(line []orb.Point, reach float64) snap {
+	return snap{line, reach, orb.LineString(line).Bound().Pad(reach)}
 }
 
 // boundary is how far the city reaches in a direction.
@@ -275,6 +280,7 @@ func (z *zoning) place(snaps []snap) {
 	}
 	for k := range z.chains {
 		c := &z.chains[k]
+		mine := z.followed(c, snaps)
 		last := len(c.nodes) - 1
 		ring := c.nodes[0] == c.nodes[last]
 		line := make([]orb.Point, len(c.nodes))
@@ -285,7 +291,11 @@ func (z *zoning) place(snaps []snap) {
 			if fixed[n] || z.level[k] != snapped && !held[i] {
 				continue
 			}
-			for _, s := range snaps {
+			pull := mine
+			if !ring && (i == 0 || i == last) {
+				pull = snaps // the same for every chain that ends here
+			}
+			for _, s := range pull {
 				if q, ok := s.pull(line[i]); ok {
 					line[i], held[i] = q, true
 					break
@@ -297,6 +307,24 @@ func (z *zoning) place(snaps []snap) {
 		}
 		c.line = line
 	}
+}
+
+// followed gives the lines that a chain runs along rather than away from: pulled
+// onto the river it leaves, a border would lie on the one that stays.
+func (z *zoning) followed(c *chain, snaps []snap) []snap {
+	var out []snap
+	for _, s := range snaps {
+		n := 0
+		for _, node := range c.nodes {
+			if _, ok := s.pull(z.corner(node)); ok {
+				n++
+			}
+		}
+		if n*3 > len(c.nodes) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // relax smooths the points of line that are not held.
@@ -343,6 +371,9 @@ func unfold(line []orb.Point) []orb.Point {
 // pull gives the point of the line nearest to p when it is within reach.
 func (s *snap) pull(p orb.Point) (orb.Point, bool) {
 	best, at := s.reach*s.reach, orb.Point{}
+	if !s.bound.Contains(p) {
+		return at, false
+	}
 	for i := 1; i < len(s.line); i++ {
 		a, b := s.line[i-1], s.line[i]
 		dx, dy := b[0]-a[0], b[1]-a[1]
@@ -498,16 +529,16 @@ func (b *builder) scatter(r *rand.Rand, n int, town, country float64) []orb.Poin
 // divide makes the wards, and the zones of the power feeders.
 func (b *builder) divide() {
 	r := b.rng(stageWards)
-	snaps := []snap{{b.river, 190}}
+	snaps := []snap{newSnap(b.river, 190)}
 	for _, w := range b.ways {
 		if w.class == Highway || w.class == Ring || w.class == Avenue {
 			b.land.band(w.line, 60, border)
-			snaps = append(snaps, snap{w.line, 60})
+			snaps = append(snaps, newSnap(w.line, 60))
 		}
 	}
 	for _, c := range b.canals {
 		b.land.band(c, 60, border)
-		snaps = append(snaps, snap{c, 60})
+		snaps = append(snaps, newSnap(c, 60))
 	}
 	const wards = 27
 	seeds := b.scatter(r, wards, 780, 2000)
@@ -547,6 +578,7 @@ func (b *builder) divide() {
 		}
 		w.Centre = b.innermost(z, k)
 		b.city.Wards = append(b.city.Wards, w)
+		b.city.ground.wards = append(b.city.ground.wards, shape.Bound())
 	}
 
 	const feeders = 16
