@@ -161,6 +161,9 @@ func (d *device) act(ctx context.Context, now time.Time) {
 // nextAct is when something is due at the latest.
 func (d *device) nextAct(now time.Time) time.Time {
 	t := d.nextRead
+	if d.dark {
+		return t
+	}
 	if !d.connected && !d.dialing && d.nextDial.Before(t) {
 		t = d.nextDial
 	}

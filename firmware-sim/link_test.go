@@ -734,3 +734,37 @@ func TestSilentServerIsTakenForDead(t *testing.T) {
 		}
 	})
 }
+
+// A device that cannot do anything waits: a loop that spun would keep the false
+// time from moving, and the test from ending.
+func TestIdleDevicesWait(t *testing.T) {
+	for name, idle := range map[string]func(*list){
+		"without current":   func(l *list) { l.dark = true },
+		"without a network": func(l *list) { l.away = true },
+		"with no readings":  func(*list) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var l *paper
+				b := start(t, 0, time.Second, func(w *wire) link {
+					l = &paper{wire: w, opens: func(int) error { return nil }}
+					return l
+				}, nil)
+				time.Sleep(time.Minute)
+				b.src.mu.Lock()
+				idle(b.src)
+				b.src.mu.Unlock()
+				time.Sleep(time.Hour)
+				b.src.mu.Lock()
+				b.src.dark, b.src.away, b.src.left = false, false, 1
+				b.src.mu.Unlock()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				b.end()
+				if len(l.sent) != 1 {
+					t.Errorf("after an hour of waiting %d reports were sent, want one", len(l.sent))
+				}
+			})
+		})
+	}
+}
