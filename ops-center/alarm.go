@@ -38,7 +38,7 @@ type alarmOutput struct{ Body alert.Alarm }
 
 type acknowledgeInput struct {
 	ID   string `path:"id" maxLength:"256"`
-	Body struct {
+	Body *struct {
 		Note string `json:"note,omitempty" maxLength:"2000" doc:"What was seen or done"`
 	}
 }
@@ -120,7 +120,11 @@ func (a *api) acknowledge(ctx context.Context, in *acknowledgeInput) (*alarmOutp
 	if a.Alarms == nil {
 		return nil, absent("alarms")
 	}
-	al, err := a.Alarms.Acknowledge(ctx, in.ID, actor(ctx), norm.NFC.String(in.Body.Note))
+	note := ""
+	if in.Body != nil {
+		note = norm.NFC.String(in.Body.Note)
+	}
+	al, err := a.Alarms.Acknowledge(ctx, in.ID, actor(ctx), note)
 	var moved *alert.Conflict
 	switch {
 	case err == nil:

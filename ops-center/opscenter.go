@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -245,14 +246,21 @@ func (a *api) mount(pattern string, p access.Permission, h http.Handler) {
 		_ = control.SetReadDeadline(started.Add(a.patience))
 		_ = control.SetWriteDeadline(started.Add(answerPatience))
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				a.Log.Error("a handler panicked", "route", pattern, "panic", p)
+			p := recover()
+			if p != nil && p != http.ErrAbortHandler {
+				a.Log.Error("a handler panicked", "route", pattern, "panic", p, "stack", string(debug.Stack()))
 				if rec.status == 0 {
 					problem(rec, http.StatusInternalServerError, "internal error", "the server's log has the cause")
+					p = nil
 				}
 			}
 			if rec.status != http.StatusSwitchingProtocols {
 				a.requests.WithLabelValues(pattern, fmt.Sprint(max(rec.status, 200))).Observe(time.Since(started).Seconds())
+			}
+			if p != nil {
+				// Part of an answer is out: cut it, so that it is not taken for
+				// the whole.
+				panic(http.ErrAbortHandler)
 			}
 		}()
 		guarded.ServeHTTP(rec, r)

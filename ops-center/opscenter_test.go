@@ -254,7 +254,12 @@ func start(t *testing.T, change func(*Options)) *city {
 			".gitkeep":            {},
 		},
 		Extra: map[string]http.Handler{"POST /v1/devices/{id}/telemetry": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.PathValue("id") == "panic" {
+			switch r.PathValue("id") {
+			case "panic":
+				panic("a defect")
+			case "half":
+				_, _ = io.WriteString(w, "half of an answer, ")
+				_ = http.NewResponseController(w).Flush()
 				panic("a defect")
 			}
 			w.WriteHeader(http.StatusNoContent)
@@ -659,6 +664,9 @@ func TestAlarmsAndRules(t *testing.T) {
 	if status, body := ack("flood.f-1.abc", ""); status != 409 || !strings.Contains(body, `"alarm":{`) {
 		t.Errorf("second: %d %s", status, body)
 	}
+	if status, _, body := c.call(operatorToken, "POST", "/v1/alarms/no.such.alarm/acknowledge", ""); status != 404 {
+		t.Errorf("without a body: %d %s", status, body)
+	}
 	if status, body := ack("no.such.alarm", ""); status != 404 {
 		t.Errorf("unknown: %d %s", status, body)
 	}
@@ -998,6 +1006,14 @@ func TestErrorsAreProblems(t *testing.T) {
 	if status != 500 || header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("panic: %d %s", status, body)
 	}
+	res, err := http.Post(c.url+"/v1/devices/half/telemetry", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("half an answer was taken for the whole: %q", b)
+	}
+	res.Body.Close()
 	if status, _, _ := c.call("", "POST", "/v1/devices/a-1/telemetry", "{}"); status != 204 {
 		t.Errorf("a device's route: %d", status)
 	}

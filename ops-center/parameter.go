@@ -107,7 +107,7 @@ func times(digits string, unit time.Duration) (time.Duration, error) {
 
 // parseSpan reads from and to. What is left out is now, and back before to.
 func (a *api) parseSpan(from, to string, back time.Duration) (start, end time.Time, err error) {
-	now := a.now().UTC()
+	now := a.now().UTC().Truncate(time.Millisecond)
 	end = now
 	if to != "" {
 		if end, err = parseTime(to, now, a.Calendar); err != nil {
