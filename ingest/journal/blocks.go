@@ -283,10 +283,17 @@ func VerifyDir(ctx context.Context, dir string, progress func(Report)) (Report, 
 	return verify(ctx, dir, progress)
 }
 
-// Verify is VerifyDir for a journal at work. A record that is being written
-// while its block is read may show as damage at the tail.
+// Verify is VerifyDir for a journal at work; what it finds missing is in State
+// too, and Resume cuts the damage out. Run it now and then: after an orderly
+// stop old blocks are not read at start, and JetStream, when it comes upon
+// damage while it works, may forget the rest of the block. A record that is
+// being written while its block is read may show as damage at the tail.
 func (j *Journal) Verify(ctx context.Context, progress func(Report)) (Report, error) {
-	return verify(ctx, j.o.Dir, progress)
+	rep, err := verify(ctx, j.o.Dir, progress)
+	if err == nil {
+		j.lost(rep.Losses...)
+	}
+	return rep, err
 }
 
 func verify(ctx context.Context, dir string, progress func(Report)) (Report, error) {

@@ -97,6 +97,29 @@ func TestManyBlocks(t *testing.T) {
 	if s := j.State(); s.Level != LevelOK {
 		t.Errorf("after Resume: %+v", s)
 	}
+
+	// A bit flips while the journal works. Verify finds it, Resume cuts it out,
+	// and no more is lost than the record.
+	path = blockPath(left, streamField, 1)
+	if buf, err = os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	buf[len(buf)/2] ^= 1
+	rewrite(t, path, buf)
+	if rep, err := j.Verify(t.Context(), nil); err != nil || len(rep.Damage) != 1 || len(rep.Losses) != 2 {
+		t.Fatalf("verify: %+v, %v, want one damage, two losses", rep, err)
+	}
+	if s := j.State(); s.Level != LevelDegraded || len(s.Lost) != 1 {
+		t.Fatalf("state %+v, want degraded by the new loss", s)
+	}
+	if err := j.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, gaps = drain(t, openReader(t, j, "again", FromBeginning()), last)
+	if missing := last - uint64(len(got)); len(gaps) != 2 || missing > 128 {
+		t.Errorf("%d entries missing, gaps %v", missing, gaps)
+	}
+	appendN(t, j, 0, 1)
 }
 
 // TestBucketDamage: what a damaged record of a register said is lost, the keys

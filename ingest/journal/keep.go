@@ -246,7 +246,7 @@ func (j *Journal) lost(losses ...Loss) {
 			}
 			// A break that was there before shows again at each full look,
 			// and wider than it was when the count went on at a distance.
-			return n.From <= l.From && l.To <= n.To || l.old && n.From == l.From
+			return n.From <= l.From && l.To <= n.To || l.old && n.From <= l.To && l.From <= n.To
 		}) {
 			continue
 		}
@@ -267,26 +267,33 @@ func (j *Journal) lost(losses ...Loss) {
 }
 
 // Resume is the operator's word that a failed disk was seen to, or that a loss
-// was noted. A broken engine is stopped, every block on disk is checked, the
-// newest are written anew (after a failed sync the kernel may take pages for
-// clean that never reached the disk), and the engine is started again. Only
-// then are entries accepted.
+// was noted. The engine is stopped, every block on disk is checked and what is
+// damaged cut out, after a failed write the newest are written anew (the kernel
+// may take pages for clean that never reached the disk), and the engine is
+// started again. Only then are entries accepted. It returns an error while the
+// journal has another reason to refuse.
 func (j *Journal) Resume(ctx context.Context) error {
-	if j.health.broken() {
-		if err := j.reopen(ctx, true); err != nil {
+	s := j.State()
+	if j.health.broken() || len(s.Lost) > 0 {
+		if err := j.reopen(ctx, j.health.broken()); err != nil {
 			return fmt.Errorf("resume journal: %w", err)
 		}
 	}
 	h := &j.health
 	h.mu.Lock()
-	for i := range h.losses {
-		h.losses[i].Noted = true
+	if len(h.losses) > 0 {
+		for i := range h.losses {
+			h.losses[i].Noted = true
+		}
+		h.changed = true
+		j.saveLosses()
 	}
-	h.changed = true
-	j.saveLosses()
 	h.mu.Unlock()
 	j.relief(CodeWriteFailed, CodeDiskFull)
 	j.wakeKeeper()
+	if s := j.State(); s.Level == LevelRefusing {
+		return fmt.Errorf("resume journal: it still refuses: %s: %s; %s", s.Code, s.Reason, s.Hint)
+	}
 	return nil
 }
 

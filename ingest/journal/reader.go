@@ -299,6 +299,9 @@ func (r *Reader) gap(b *Batch) *Gap {
 	}
 	r.j.o.Log.Error("reader misses entries", "reader", r.name, "from", g.From, "to", g.To, "reason", string(g.Reason))
 	r.j.met.missed.WithLabelValues(r.name, string(g.Reason)).Add(float64(g.To - g.From + 1))
+	if g.Reason == GapDamage {
+		r.j.lost(Loss{Stream: streamField, From: g.From, To: g.To, Reason: "cannot be read", old: true})
+	}
 	return g
 }
 

@@ -309,3 +309,17 @@ func TestOneProcessAtATime(t *testing.T) {
 		t.Errorf("opened twice: %v", err)
 	}
 }
+
+// TestNoDoor: the engine listens nowhere.
+func TestNoDoor(t *testing.T) {
+	j := openTest(t, Options{})
+	if a := j.eng.srv.Addr(); a != nil {
+		t.Errorf("client listener on %v", a)
+	}
+	if a := j.eng.srv.MonitorAddr(); a != nil {
+		t.Errorf("monitoring on %v", a)
+	}
+	if a := j.eng.srv.ClusterAddr(); a != nil {
+		t.Errorf("cluster listener on %v", a)
+	}
+}

@@ -47,7 +47,7 @@ func (j *Journal) repair(ctx context.Context, suspect bool) error {
 }
 
 // newestOnly is how much of a stream is read after an orderly stop.
-const newestOnly = 64 << 20
+const newestOnly = 256 << 20
 
 // stoppedCleanly reports whether the store was closed in order.
 func stoppedCleanly(dir string) (bool, error) {

@@ -134,3 +134,28 @@ func TestLog(t *testing.T) {
 		t.Errorf("follow ended with %v", err)
 	}
 }
+
+func TestLogRetention(t *testing.T) {
+	j := openTest(t, Options{})
+	l, err := j.Log(t.Context(), "audit", LogOptions{MaxBytes: 16 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 300 {
+		if _, err := l.Append(t.Context(), "login", make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweepNow(t, j)
+	var seqs []uint64
+	err = l.Read(t.Context(), 1, func(seq uint64, _ time.Time, _ string, _ []byte) error {
+		seqs = append(seqs, seq)
+		return nil
+	})
+	if err != nil || len(seqs) < 10 || len(seqs) > 150 || seqs[len(seqs)-1] != 300 || l.End() != 300 {
+		t.Errorf("%d acts left, the last %v, %v; want the newest that fit", len(seqs), seqs[max(len(seqs)-1, 0):], err)
+	}
+	if s := j.State(); s.Level != LevelOK {
+		t.Errorf("state %+v", s)
+	}
+}
