@@ -107,7 +107,7 @@ func (b *builder) build() {
 			}
 		}
 	}
-	for tries := 0; tries < 60000; tries++ {
+	for tries := 0; tries < 60000 && len(b.city.Buildings) < b.opts.MaxBuildings; tries++ {
 		p := orb.Point{(r.Float64()*2 - 1) * 4800, (r.Float64()*2 - 1) * 4800}
 		u := b.urban(p)
 		if u < 0.22 || r.Float64() > u {
@@ -139,7 +139,7 @@ func (b *builder) mainRoadNear(p orb.Point, radius float64) bool {
 // front builds along one side of a way.
 func (b *builder) front(r *rand.Rand, w *way, hand float64, put func([4]orb.Point, string, float64) bool) {
 	total := length(w.line)
-	for at := 3 + 4*r.Float64(); at < total-3; {
+	for at := 3 + 4*r.Float64(); at < total-3 && len(b.city.Buildings) < b.opts.MaxBuildings; {
 		p, d := walk(w.line, at)
 		u := b.urban(p)
 		wide, deep, gap := lerp(11, 4.8, u/0.55), lerp(9, 17, u/0.7), lerp(9, 0.4, u/0.4)

@@ -23,7 +23,8 @@ import (
 type Options struct {
 	// Centre of the old town; 106.168 E, 20.434 N when zero.
 	Centre orb.Point
-	// MaxBuildings bounds how many buildings are raised, 60,000 when zero.
+	// MaxBuildings bounds how many buildings are raised, 60,000 when zero. Beside
+	// Buildings and Fields, which lie between them, it changes nothing.
 	MaxBuildings int
 }
 
@@ -46,7 +47,7 @@ type City struct {
 	Routes    []Route
 	Basins    []Basin
 	Feeders   []Feeder
-	Gateways  []Site // roofs and masts where a network gateway stands
+	Gateways  []Site // masts where a network gateway stands
 
 	ground terrain
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -268,9 +269,23 @@ func counts(t *testing.T, c *City) {
 	}
 }
 
+// A simulator that needs no houses lives in the same city.
 func TestMaxBuildings(t *testing.T) {
-	if n := len(Generate(3, Options{MaxBuildings: 500}).Buildings); n != 500 {
+	few, many := Generate(7, Options{MaxBuildings: 500}), grow(7)
+	if n := len(few.Buildings); n != 500 {
 		t.Errorf("%d buildings, want 500", n)
+	}
+	for _, layer := range Layers() {
+		if layer == "buildings" || layer == "fields" {
+			continue
+		}
+		var a, b bytes.Buffer
+		if err := errors.Join(few.WriteLayer(&a, layer), many.WriteLayer(&b, layer)); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(a.Bytes(), b.Bytes()) {
+			t.Errorf("%s differ with the number of buildings", layer)
+		}
 	}
 }
 

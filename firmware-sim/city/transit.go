@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/paulmach/orb"
+	"github.com/paulmach/orb/planar"
 )
 
 // findBasins takes low ground on streets of the built-up parts, apart from each
@@ -207,35 +208,46 @@ func nearestIndex(line []orb.Point, p orb.Point) int {
 	return best
 }
 
-// placeGateways puts two gateways in each ward, on its tallest buildings that
-// are not beside each other.
+// placeGateways puts two masts in each ward, beside its streets: one near the
+// middle, one as far from that as the ward reaches.
 func (b *builder) placeGateways() {
 	c := b.city
-	tall := make([]int, len(c.Buildings))
-	for i := range tall {
-		tall[i] = i
-	}
-	slices.SortStableFunc(tall, func(i, j int) int {
-		return int(math.Round(10 * (c.Buildings[j].Height - c.Buildings[i].Height)))
-	})
-	has := map[string][]orb.Point{}
-	for _, i := range tall {
-		at := c.Buildings[i].Shape.Bound().Center()
-		w := c.WardAt(at)
-		if w == nil || len(has[w.Code]) >= 2 {
+	places := make([][]orb.Point, len(c.Wards))
+	for _, w := range b.ways {
+		if w.class == Alley || w.class == Highway {
 			continue
 		}
-		m := c.ground.plane.metres(at)
-		if slices.ContainsFunc(has[w.Code], func(q orb.Point) bool { return dist(m, q) < 500 }) {
-			continue
+		for i := 2; i < len(w.line); i += 5 {
+			if w.bridge[i] {
+				continue
+			}
+			d := direction(w.line, i)
+			p := orb.Point{w.line[i][0] - d[1]*(w.width/2+3), w.line[i][1] + d[0]*(w.width/2+3)}
+			for k := range c.Wards {
+				if at := c.ground.plane.degrees(p); c.ground.wards[k].Contains(at) && planar.PolygonContains(c.Wards[k].Shape, at) {
+					places[k] = append(places[k], p)
+				}
+			}
 		}
-		has[w.Code] = append(has[w.Code], m)
 	}
-	for _, w := range c.Wards {
-		for i, m := range has[w.Code] {
+	for k, w := range c.Wards {
+		if len(places[k]) == 0 {
+			places[k] = []orb.Point{c.ground.plane.metres(w.Centre)}
+		}
+		first := nearest(places[k], c.ground.plane.metres(w.Centre))
+		second := first
+		for _, p := range places[k] {
+			if dist(first, p) > dist(first, second) {
+				second = p
+			}
+		}
+		for i, p := range []orb.Point{first, second} {
+			if i > 0 && p == first {
+				break
+			}
 			c.Gateways = append(c.Gateways, Site{
 				Code: fmt.Sprintf("GW-%s-%d", strings.TrimPrefix(w.Code, "VL-"), i+1),
-				Name: "Trạm kết nối " + w.Name, At: c.ground.plane.degrees(m),
+				Name: "Trạm kết nối " + w.Name, At: c.ground.plane.degrees(p),
 			})
 		}
 	}
