@@ -22,5 +22,5 @@ func (a *api) liveRoutes() {
 		OperationID: "live-dictionary", Method: http.MethodGet, Path: "/v1/live/dictionary", Tags: []string{"live"},
 		Summary:   "What the indices in live frames mean",
 		Responses: map[string]*huma.Response{"200": {Description: "The dictionary, in columns"}, "304": {Description: "As before"}},
-	}, a.compress(http.HandlerFunc(a.Hub.ServeDictionary)))
+	}, http.HandlerFunc(a.Hub.ServeDictionary))
 }

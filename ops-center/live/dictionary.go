@@ -1,10 +1,14 @@
 package live
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync"
 
 	"vonglau/devices"
 )
@@ -49,29 +53,64 @@ func (d degrees) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, d.v, 'f', 7, 64), nil
 }
 
+// dictionaryText is the dictionary of one epoch as it is sent.
+type dictionaryText struct {
+	epoch uint32
+	json  []byte
+
+	once   sync.Once
+	packed []byte
+}
+
+// gzip packs the dictionary once: after a restart every screen asks for it at
+// the same moment.
+func (p *dictionaryText) gzip() []byte {
+	p.once.Do(func() {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = w.Write(p.json) // a Buffer takes everything
+		_ = w.Close()
+		p.packed = b.Bytes()
+	})
+	return p.packed
+}
+
 // Dictionary gives the present epoch and the dictionary as JSON. It is made
 // once an epoch.
 func (h *Hub) Dictionary() (epoch uint32, body []byte, err error) {
-	h.mu.Lock()
+	p, err := h.dictionary()
+	if err != nil {
+		return 0, nil, err
+	}
+	return p.epoch, p.json, nil
+}
+
+func (h *Hub) dictionary() (*dictionaryText, error) {
+	h.mu.RLock()
 	s := &h.state
-	if s.dict != 0 && s.dictBodyFor == s.dict {
-		defer h.mu.Unlock()
-		return s.dict, s.dictBody, nil
+	if p := s.dictionary; p != nil && p.epoch == s.dict {
+		h.mu.RUnlock()
+		return p, nil
 	}
 	d := s.columns()
 	d.Hub = h.id
-	h.mu.Unlock()
+	h.mu.RUnlock()
 
 	// The columns are ours: encode them without holding anyone up.
-	if body, err = json.Marshal(d); err != nil {
-		return 0, nil, fmt.Errorf("live: encode dictionary: %w", err)
+	body, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("live: encode dictionary: %w", err)
 	}
+	p := &dictionaryText{epoch: d.Dict, json: body}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s.dict == d.Dict {
-		s.dictBody, s.dictBodyFor = body, d.Dict
+	if kept := s.dictionary; kept != nil && kept.epoch == p.epoch {
+		return kept, nil // another was quicker
 	}
-	return d.Dict, body, nil
+	if p.epoch == s.dict && p.epoch != 0 {
+		s.dictionary = p
+	}
+	return p, nil
 }
 
 // columns copies what the dictionary says out of the state.
@@ -101,19 +140,40 @@ func (s *state) columns() dictionary {
 // ServeDictionary answers GET /v1/live/dictionary. The entity tag names the run
 // and the epoch (RFC 9110 section 8.8.3).
 func (h *Hub) ServeDictionary(w http.ResponseWriter, r *http.Request) {
-	epoch, body, err := h.Dictionary()
+	p, err := h.dictionary()
 	if err != nil {
 		h.opt.Log.Error("dictionary not served", "err", err)
 		http.Error(w, "dictionary not available", http.StatusInternalServerError)
 		return
 	}
-	tag := fmt.Sprintf(`"%s-%d"`, h.id, epoch)
+	tag := fmt.Sprintf(`"%s-%d"`, h.id, p.epoch)
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("Vary", "Accept-Encoding")
 	if r.Header.Get("If-None-Match") == tag || r.Header.Get("If-None-Match") == "W/"+tag {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	body := p.json
+	if takesGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		body = p.gzip()
+	}
 	_, _ = w.Write(body)
+}
+
+// takesGzip reads Accept-Encoding (RFC 9110 section 12.5.3).
+func takesGzip(r *http.Request) bool {
+	for _, line := range r.Header.Values("Accept-Encoding") {
+		for coding := range strings.SplitSeq(line, ",") {
+			name, weight, _ := strings.Cut(coding, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				_, q, _ := strings.Cut(weight, "=")
+				v, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
+				return err != nil || v > 0
+			}
+		}
+	}
+	return false
 }

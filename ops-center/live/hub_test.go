@@ -1,10 +1,13 @@
 package live
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -331,6 +334,52 @@ func TestDictionaryIsStable(t *testing.T) {
 			t.Error("a removed device is shown")
 		}
 	})
+}
+
+func TestServeDictionary(t *testing.T) {
+	h := newHub(t, nil)
+	city(h, 200)
+	h.flush(time.Now())
+	get := func(header ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", "/v1/live/dictionary", nil)
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		h.ServeDictionary(w, r)
+		return w
+	}
+	plain := get()
+	tag := plain.Header().Get("ETag")
+	if plain.Code != 200 || tag == "" || !json.Valid(plain.Body.Bytes()) {
+		t.Fatalf("got %d, tag %q", plain.Code, tag)
+	}
+	for accept, packed := range map[string]bool{"gzip": true, "br, GZIP;q=0.5": true, "gzip;q=0": false, "br": false, "": false} {
+		w := get("Accept-Encoding", accept)
+		body := io.Reader(w.Body)
+		if got := w.Header().Get("Content-Encoding") == "gzip"; got != packed {
+			t.Errorf("%q: packed %v, want %v", accept, got, packed)
+			continue
+		}
+		if packed {
+			zr, err := gzip.NewReader(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body = zr
+		}
+		if b, err := io.ReadAll(body); err != nil || string(b) != plain.Body.String() {
+			t.Errorf("%q: another dictionary, %v", accept, err)
+		}
+	}
+	if w := get("If-None-Match", tag); w.Code != 304 || w.Body.Len() != 0 {
+		t.Errorf("same: %d", w.Code)
+	}
+	h.RemoveDevice("air-0")
+	h.flush(time.Now().Add(time.Second))
+	if w := get("If-None-Match", tag); w.Code != 200 || w.Header().Get("ETag") == tag {
+		t.Errorf("changed: %d, tag %q", w.Code, w.Header().Get("ETag"))
+	}
 }
 
 func TestRingIsBounded(t *testing.T) {

@@ -72,26 +72,25 @@ type device struct {
 
 // state is the hub's memory. The hub's lock guards it.
 type state struct {
-	quantities  []devices.QuantityInfo
-	quantity    map[devices.Quantity]uint16
-	profiles    []*devices.Profile
-	profile     map[string]int
-	devices     []device
-	device      map[devices.ID]uint32
-	channels    []channel
-	alarms      map[string]*Alarm       // open ones
-	colours     map[devices.ID][]*Alarm // those of them with a severity, by device
-	dirty       []uint32                // channels
-	moved       []uint32                // devices
-	dict        uint32                  // epoch; 0 before the first
-	dictDirty   bool
-	dictAt      time.Time
-	published   int // channels that the current epoch has
-	pubDevices  int
-	ignored     uint64 // values of devices or quantities that are not shown
-	outdated    uint64 // values older than the latest
-	dictBody    []byte
-	dictBodyFor uint32
+	quantities []devices.QuantityInfo
+	quantity   map[devices.Quantity]uint16
+	profiles   []*devices.Profile
+	profile    map[string]int
+	devices    []device
+	device     map[devices.ID]uint32
+	channels   []channel
+	alarms     map[string]*Alarm       // open ones
+	colours    map[devices.ID][]*Alarm // those of them with a severity, by device
+	dirty      []uint32                // channels
+	moved      []uint32                // devices
+	dict       uint32                  // epoch; 0 before the first
+	dictDirty  bool
+	dictAt     time.Time
+	published  int // channels that the current epoch has
+	pubDevices int
+	ignored    uint64          // values of devices or quantities that are not shown
+	outdated   uint64          // values older than the latest
+	dictionary *dictionaryText // of epoch dict, when it was asked for
 }
 
 func (s *state) init(o Options) {
