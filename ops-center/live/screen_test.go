@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	neturl "net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -581,4 +582,36 @@ func TestReloadStorm(t *testing.T) {
 	if got := snaps.Load(); got != n {
 		t.Errorf("%d of %d screens got the city", got, n)
 	}
+}
+
+func FuzzRequest(f *testing.F) {
+	h := newHub(f, nil)
+	for _, s := range []string{
+		`{"type":"subscribe","view":[106,20,107,21],"quantities":["pm25"],"alarms":{"maxPriority":2}}`,
+		`{"type":"subscribe","view":null,"quantities":null}`,
+		`{"type":"subscribe","view":[179,-1,-179,1]}`,
+		`{"type":"subscribe","view":[1e400,0,0,0]}`,
+		`{"type":"subscribe","alarms":{"maxPriority":-1}}`,
+		`{"type":"ping","id":{"a":[1,2]}}`, `[]`, `null`, `"`,
+	} {
+		f.Add([]byte(s), "view=106,20,107,21&quantities=pm25&since=5&epoch=x")
+	}
+	f.Add([]byte(`{}`), "view=NaN,Inf,-Inf,1&since=-1&alarms=9")
+	f.Fuzz(func(t *testing.T, body []byte, query string) {
+		check := func(s Subscription, err error) {
+			if err != nil {
+				return
+			}
+			if s.maxPriority > 4 || s.key == "" || s.hasView && validView(&s.view) != nil {
+				t.Fatalf("taken: %+v", s)
+			}
+			s.filter([]update{{lon: 106.5, lat: 20.5, quantity: 1}})
+		}
+		var r request
+		if json.Unmarshal(body, &r) == nil {
+			check(h.subscription(&r))
+		}
+		s, _, _, err := h.parseQuery(&http.Request{URL: &neturl.URL{RawQuery: query}})
+		check(s, err)
+	})
 }
