@@ -321,11 +321,13 @@ export class DemoServer {
         '{v}',
         value === null ? '' : value.toLocaleString(lang, { maximumFractionDigits: info.digits }),
       );
+    // A rule's name is its message without the value.
+    const bare = (s) => s.replace(/,? ?(at )?\{v\}.*$/, '');
     const ward = city.wardOf(device.at, this.wards);
     const alarm = {
       id: `a${++this.raised}`,
       rule,
-      ruleName: { vi: text(vi, 'vi-VN'), en: text(en, 'en-GB') },
+      ruleName: { vi: bare(vi), en: bare(en) },
       entity: device.id,
       device: device.id,
       at: device.route ? null : device.at,
@@ -344,8 +346,10 @@ export class DemoServer {
             },
           }
         : {}),
-      ...(value === null ? {} : { value, unit: info.unit }),
-      ...(threshold === null ? {} : { threshold }),
+      quantity,
+      value,
+      unit: value === null ? '' : info.unit,
+      threshold,
       message: { vi: text(vi, 'vi-VN'), en: text(en, 'en-GB') },
       response: { vi: doVi, en: doEn },
       simulated: true,
@@ -561,6 +565,7 @@ export class DemoServer {
         id,
         name: { vi, en },
         priority,
+        scope: { profiles: ['river-level'] },
         when: { threshold: { quantity: 'water_level', above } },
       });
       return send(

@@ -1,3 +1,4 @@
+import type { Key } from './i18n/index.ts';
 import type { Dictionary, Label } from './live/dictionary.ts';
 
 /** An answer that was not what was asked for; RFC 9457 problem details where the server gave them. */
@@ -95,6 +96,21 @@ export interface ThresholdRule {
   priority: 1 | 2 | 3 | 4;
   quantity: string;
   threshold: number;
+  /** Whom it is for; undefined is everyone. */
+  profiles?: string[];
+  devices?: string[];
+}
+
+/** Whether a rule judges this quantity of this device. */
+export function concerns(
+  rule: ThresholdRule,
+  quantity: string,
+  device: string,
+  profile: string | undefined,
+): boolean {
+  if (rule.quantity !== quantity) return false;
+  if (rule.devices && !rule.devices.includes(device)) return false;
+  return !rule.profiles || (profile !== undefined && rule.profiles.includes(profile));
 }
 
 interface ReadingsAnswer {
@@ -139,7 +155,7 @@ export const api = {
 
   async refusals(device: string, signal?: AbortSignal): Promise<number> {
     const body = await get<{ refusals?: unknown[] | null; total?: number }>(
-      `/v1/refusals?device=${encodeURIComponent(device)}&limit=1000`,
+      `/v1/refusals?device=${encodeURIComponent(device)}&limit=1`,
       signal,
     );
     return body.total ?? body.refusals?.length ?? 0;
@@ -178,7 +194,8 @@ export const api = {
       id: string;
       name: Label;
       priority: 1 | 2 | 3 | 4;
-      enabled?: boolean;
+      disabled?: boolean;
+      scope?: { profiles?: string[]; devices?: string[] };
       when?: {
         threshold?: {
           quantity?: string;
@@ -193,13 +210,15 @@ export const api = {
     for (const rule of body.rules ?? []) {
       const when = rule.when?.threshold;
       const threshold = when?.above ?? when?.below;
-      if (!when?.quantity || typeof threshold !== 'number' || when.rate || rule.enabled === false) continue;
+      if (!when?.quantity || typeof threshold !== 'number' || when.rate || rule.disabled) continue;
       found.push({
         id: rule.id,
         name: rule.name,
         priority: rule.priority,
         quantity: when.quantity,
         threshold,
+        ...(rule.scope?.profiles?.length ? { profiles: rule.scope.profiles } : {}),
+        ...(rule.scope?.devices?.length ? { devices: rule.scope.devices } : {}),
       });
     }
     return found;
@@ -207,10 +226,11 @@ export const api = {
 };
 
 /** What went wrong, in the operator's language where the wall knows it. */
-export function reasonKey(error: unknown): 'error.network' | 'error.timeout' | 'error.forbidden' | undefined {
+export function reasonKey(error: unknown): Key | undefined {
   if (!(error instanceof ApiError)) return undefined;
   if (error.status === NO_ANSWER) return 'error.network';
   if (error.status === TIMED_OUT) return 'error.timeout';
   if (error.status === 403) return 'error.forbidden';
+  if (error.status === 409) return 'error.conflict';
   return undefined;
 }

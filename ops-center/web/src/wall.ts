@@ -41,6 +41,8 @@ export class Wall {
   readonly heartbeat = new Cell<Heartbeat | undefined>(undefined);
   readonly selection = new Cell<Selection>({});
   readonly ack = new Cell<AckState | undefined>(undefined);
+  /** A priority-1 alarm whose acknowledgement waits for its note. */
+  readonly noting = new Cell<Alarm | undefined>(undefined);
   /** Priority-1 alarm last raised while the wall was watching, for the assertive region. */
   readonly urgent = new Cell<Alarm | undefined>(undefined);
   readonly layers = new Cell<ReadonlySet<string> | undefined>(undefined);
@@ -149,6 +151,13 @@ export class Wall {
     this.#view = view;
     clearTimeout(this.#subscribing);
     this.#subscribing = setTimeout(this.#subscribe, SUBSCRIBE_AFTER);
+  }
+
+  /** An operator acknowledges: a priority-1 alarm asks for a note first. */
+  askAcknowledge(alarm: Alarm): void {
+    if (!needsAcknowledge(alarm)) return;
+    if (alarm.priority === 1) this.noting.set(alarm);
+    else void this.acknowledge(alarm, '');
   }
 
   /** Asks the server; the list shows it done when the server says so. */

@@ -9,6 +9,8 @@ describe('fallen', () => {
     ['three tips', 10, 10.6, 0.6],
     ['a wrap at 16 bits of tips', 13107, 0.4, 0.6],
     ['a reset', 400, 1.2, 1.2],
+    ['a bucket that reaches past the reading after it', 13107, 13106.8, 0],
+    ['a step back by a tip', 5, 4.8, 0],
     ['the same number in 32 bits', 552.6, Math.fround(552.6), 0],
   ])('%s', (_, before, after, want) => {
     expect(fallen(before, after)).toBeCloseTo(want, 6);

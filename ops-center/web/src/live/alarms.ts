@@ -23,9 +23,10 @@ export interface Alarm {
   raised: string;
   cleared?: string;
   acknowledged?: { by: string; at: string; note?: string };
-  value?: number;
+  quantity?: string;
+  value?: number | null;
   unit?: string;
-  threshold?: number;
+  threshold?: number | null;
   message: Label;
   response: Label;
   simulated?: boolean;

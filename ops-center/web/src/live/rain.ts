@@ -1,6 +1,5 @@
 /** A tipping bucket counts 0.2 mm a tip in 16 bits. */
-const TIP = 0.2;
-const WRAPS_AT = 65536 * TIP;
+const WRAPS_AT = 65536 * 0.2;
 const HOUR = 3_600_000;
 /** Two samples closer than this are one. */
 const SPACING = 20_000;
@@ -13,12 +12,11 @@ interface Sample {
 /** What fell between two readings of a counter that wraps and is reset. */
 export function fallen(before: number, after: number): number {
   if (after >= before) return after - before;
-  // Less than a tip backwards is one number in 64 bits and in 32.
-  if (before - after < TIP) return 0;
-  // Near the end of its range it wrapped; anywhere else the gauge was reset
-  // and what it shows fell since then.
-  if (before > WRAPS_AT * 0.9) return WRAPS_AT - before + after;
-  return after;
+  if (before > WRAPS_AT * 0.9 && after < WRAPS_AT * 0.1) return WRAPS_AT - before + after;
+  // A gauge that was reset starts from nothing, and what it shows fell since.
+  // A small step back is none: the same number in 32 bits and in 64, or a
+  // bucket that reaches past the reading after it.
+  return after < before / 2 ? after : 0;
 }
 
 /**

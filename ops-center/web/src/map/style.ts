@@ -13,6 +13,7 @@ import type {
 
 /** The layers of the base map, bottom first; the names are the server's. */
 export const BASE_LAYERS = [
+  'fields',
   'parks',
   'water',
   'river',
@@ -121,6 +122,16 @@ const HALO = '#0b1016';
 
 /** How each base layer is drawn. A layer the server does not have is left out. */
 const DRAWN: Record<BaseLayer, LayerSpecification[]> = {
+  fields: [
+    {
+      id: 'fields',
+      type: 'fill',
+      source: 'fields',
+      'source-layer': 'fields',
+      filter: polygon,
+      paint: { 'fill-color': '#0f1a1a', 'fill-outline-color': '#152323' },
+    },
+  ],
   parks: [
     {
       id: 'parks',

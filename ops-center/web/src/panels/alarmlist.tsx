@@ -2,9 +2,10 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useCell } from '../cell.ts';
 import { date, elapsed, number } from '../format.ts';
-import { type Translate, useLanguage } from '../i18n/index.ts';
+import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
 import { type Alarm, arrange, isOpen, needsAcknowledge } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
+import type { Wall } from '../wall.ts';
 import { reason, useSecond, useWall } from './context.ts';
 import { PrioritySymbol } from './symbol.tsx';
 
@@ -27,7 +28,7 @@ export function AlarmList() {
   const selection = useCell(wall.selection);
   const figures = useCell(wall.figures);
   const [filter, setFilter] = useState<Filter>('open');
-  const [noting, setNoting] = useState<Alarm | undefined>(undefined);
+  const noting = useCell(wall.noting);
   const [focused, setFocused] = useState(false);
   useSecond();
 
@@ -82,12 +83,6 @@ export function AlarmList() {
     [wall],
   );
 
-  const acknowledge = (alarm: Alarm) => {
-    if (!needsAcknowledge(alarm)) return;
-    if (alarm.priority === 1) setNoting(alarm);
-    else void wall.acknowledge(alarm, '');
-  };
-
   const step = (by: number) => {
     if (rows.length === 0) return;
     const at = selection.alarm ? rows.indexOf(selection.alarm) : -1;
@@ -117,7 +112,7 @@ export function AlarmList() {
       case 'a':
       case 'A':
         if (!chosen) return;
-        acknowledge(chosen);
+        wall.askAcknowledge(chosen);
         break;
       case 'm':
       case 'M':
@@ -218,7 +213,7 @@ export function AlarmList() {
         </span>
       </div>
       <Keys t={t} />
-      {noting && <NoteDialog alarm={noting} onDone={() => setNoting(undefined)} />}
+      {noting && <NoteDialog alarm={noting} onDone={() => wall.noting.set(undefined)} />}
       <div className="heard" aria-live="assertive" role="alert">
         <Urgent />
       </div>
@@ -233,8 +228,16 @@ function Urgent() {
   return urgent ? t('alarms.assertive', { name: title(urgent, lang) }) : null;
 }
 
-export function title(alarm: Alarm, lang: 'vi' | 'en'): string {
-  return labelOf(alarm.message, lang, '') || labelOf(alarm.ruleName, lang, alarm.rule);
+/** What is wrong, in the rule's words: short, and without the device's name, which stands beside it. */
+export function title(alarm: Alarm, lang: Language): string {
+  return labelOf(alarm.ruleName, lang, '') || labelOf(alarm.message, lang, alarm.rule);
+}
+
+/** The value it stands on, as people write it. */
+export function standsOn(wall: Wall, alarm: Alarm, lang: Language): string {
+  if (typeof alarm.value !== 'number') return '';
+  const info = wall.city.quantities.find((q) => q.name === alarm.quantity || q.unit === alarm.unit);
+  return `${number(lang, alarm.value, info?.digits ?? 1)} ${info?.display || alarm.unit || ''}`.trimEnd();
 }
 
 /** The ward of an alarm, when its zones have one. */
@@ -282,7 +285,7 @@ function Row({
     >
       <PrioritySymbol priority={alarm.priority} size={26} quiet={over} />
       <span className="what">
-        <b>{title(alarm, lang)}</b>
+        <b>{[title(alarm, lang), standsOn(wall, alarm, lang)].filter(Boolean).join(' · ')}</b>
         <span className="where">
           <span>{where}</span>
           {alarm.simulated ? (
@@ -345,6 +348,7 @@ function NoteDialog({ alarm, onDone }: { alarm: Alarm; onDone: () => void }) {
         <h2 id="note-title">
           <PrioritySymbol priority={alarm.priority} /> {title(alarm, lang)}
         </h2>
+        <p>{labelOf(alarm.message, lang, '')}</p>
         <p className="facts">{t('alarms.raised', { time: date(lang, 'full', Date.parse(alarm.raised)) })}</p>
         {labelOf(alarm.response, lang, '') && (
           <p>

@@ -32,6 +32,7 @@ export function Chart({
   digits,
   band = false,
   thresholds = [],
+  allThresholds = false,
   label,
 }: {
   lines: readonly ChartLine[];
@@ -41,6 +42,8 @@ export function Chart({
   digits: number;
   band?: boolean;
   thresholds?: readonly ChartThreshold[];
+  /** Every threshold is in the picture, however far from the line. */
+  allThresholds?: boolean;
   label: string;
 }) {
   const { lang } = useLanguage();
@@ -48,8 +51,8 @@ export function Chart({
   const plot = useRef<uPlot>(undefined);
   const lineKey = lines.map((l) => l.label).join('\n');
   const data = columns(lines, gap, band);
-  const now = useRef({ data, from, to, thresholds, lines });
-  now.current = { data, from, to, thresholds, lines };
+  const now = useRef({ data, from, to, thresholds, allThresholds });
+  now.current = { data, from, to, thresholds, allThresholds };
 
   useEffect(() => {
     const host = box.current;
@@ -133,7 +136,7 @@ function options(
     from: number;
     to: number;
     thresholds: readonly ChartThreshold[];
-    lines: readonly ChartLine[];
+    allThresholds: boolean;
   },
 ): uPlot.Options {
   const font = '11.5px "Be Vietnam Pro", sans-serif';
@@ -164,15 +167,27 @@ function options(
       x: { time: true, range: () => [now().from / 1000, now().to / 1000] },
       y: {
         range: (_, min, max) => {
-          // A threshold near the data is part of the picture; a far one would flatten the line.
           let lo = min ?? 0;
-          let hi = max ?? 1;
-          const span = Math.max(hi - lo, 10 ** -digits * 4);
-          for (const t of now().thresholds) {
-            if (t.value > hi && t.value < hi + span * 3) hi = t.value;
-            if (t.value < lo && t.value > lo - span * 3) lo = t.value;
+          let hi = max ?? lo;
+          // A line that moves in its last digit only is drawn flat.
+          const least = 10 ** -digits * 12;
+          if (hi - lo < least) {
+            const middle = (hi + lo) / 2;
+            lo = middle - least / 2;
+            hi = middle + least / 2;
+            if (lo < 0 && (min ?? 0) >= 0) [lo, hi] = [0, least];
           }
-          const pad = Math.max(hi - lo, 10 ** -digits * 4) * 0.08;
+          // A threshold near the data is part of the picture; a far one would
+          // flatten the line.
+          const reach = now().allThresholds
+            ? Number.POSITIVE_INFINITY
+            : Math.max((hi - lo) * 3, Math.abs(hi) * 0.35);
+          const [from, to] = [lo, hi];
+          for (const t of now().thresholds) {
+            if (t.value > hi && t.value < to + reach) hi = t.value;
+            if (t.value < lo && t.value > from - reach) lo = t.value;
+          }
+          const pad = (hi - lo) * 0.08;
           return [lo >= 0 && lo - pad < 0 ? 0 : lo - pad, hi + pad];
         },
       },
@@ -190,7 +205,8 @@ function options(
         space: 30,
         values: (_, splits) => {
           const step = splits.length > 1 ? splits[1] - splits[0] : 1;
-          return splits.map((s) => number(lang, s, step >= 1 ? 0 : step >= 0.1 ? 1 : Math.min(2, digits)));
+          const decimals = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
+          return splits.map((s) => number(lang, s, decimals));
         },
       },
     ],

@@ -1,7 +1,8 @@
 import { useMemo } from 'react';
+import { concerns } from '../api.ts';
 import { useCell } from '../cell.ts';
-import { number } from '../format.ts';
-import { useLanguage } from '../i18n/index.ts';
+import { date, number } from '../format.ts';
+import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { fallen } from '../live/rain.ts';
 import { PRIORITY } from '../palette.ts';
@@ -24,6 +25,7 @@ export function RiverChart() {
   useCell(wall.riverStation);
   const index = figures ? wall.riverDevice() : undefined;
   const device = index === undefined ? undefined : wall.city.id[index];
+  const profile = index === undefined ? undefined : wall.city.profileOf(index)?.name;
   const stations = useMemo(() => {
     void figures;
     const found = new Map<string, string>();
@@ -39,13 +41,13 @@ export function RiverChart() {
   const thresholds = useMemo<ChartThreshold[]>(
     () =>
       rules
-        .filter((r) => r.quantity === 'water_level')
+        .filter((r) => device !== undefined && concerns(r, 'water_level', device, profile))
         .map((r) => ({
           value: r.threshold,
           colour: PRIORITY[r.priority],
           label: `${labelOf(r.name, lang, r.id)} ${number(lang, r.threshold, 2)}`,
         })),
-    [rules, lang],
+    [rules, lang, device, profile],
   );
   const now = wall.clock.now();
   const lines = history.series.map((s) => ({ label: s.label, points: s.points }));
@@ -68,16 +70,17 @@ export function RiverChart() {
         ) : (
           <span>{stations[0]?.[1]}</span>
         )}
-        <span>{t('chart.hours', { hours: RIVER_HOURS })}</span>
+        <span>{range(lang, t, lines, now, RIVER_HOURS)}</span>
       </div>
       <ChartBody history={history} lines={lines} missing={stations.length === 0}>
         <Chart
           lines={lines}
           gap={RIVER_STEP * 2.5}
-          from={now - RIVER_HOURS * 3_600_000}
+          from={start(lines, now, RIVER_HOURS)}
           to={now}
           digits={2}
           thresholds={thresholds}
+          allThresholds
           label={`${t('chart.river')}: ${device ? wall.deviceName(device) : ''}`}
         />
       </ChartBody>
@@ -88,17 +91,21 @@ export function RiverChart() {
 /** The gauges with the most rain in the last hour. */
 export function RainChart() {
   const wall = useWall();
-  const { t } = useLanguage();
+  const { lang, t } = useLanguage();
   const figures = useCell(wall.figures);
   const now = wall.clock.now();
-  const measured = wall.city.of('rain_total').length > 0 ? 'rain_total' : 'rain_rate';
+  // A gauge that tells its rate knows it better than we from its counter.
+  const told = wall.city.of('rain_rate').some((c) => wall.city.known[c] === 1);
+  const measured = told ? 'rain_rate' : 'rain_total';
   // The choice is looked at once a minute: lines that come and go are no chart.
   const minute = Math.floor((figures?.at ?? 0) / 60_000);
   // biome-ignore lint/correctness/useExhaustiveDependencies: minute and the city's size are the clock of this choice
   const wanted = useMemo(() => {
     const at = wall.clock.now();
-    const rank = (c: number) =>
-      measured === 'rain_total' ? (wall.figureBook.gauge(c).sum(at)?.mm ?? -1) : wall.city.value[c] || 0;
+    const rank = (c: number) => {
+      const counter = wall.city.channel(wall.city.deviceOf[c], 'rain_total');
+      return (counter === undefined ? undefined : wall.figureBook.gauge(counter).sum(at)?.mm) ?? -1;
+    };
     return Array.from(wall.city.of(measured))
       .filter((c) => wall.city.known[c])
       .sort((a, b) => rank(b) - rank(a) || a - b)
@@ -117,13 +124,13 @@ export function RainChart() {
     <section className="panel" aria-labelledby="rain-title">
       <div className="panel-head">
         <h2 id="rain-title">{t('chart.rain')} (mm/h)</h2>
-        <span>{t('chart.hours', { hours: RAIN_HOURS })}</span>
+        <span>{range(lang, t, lines, now, RAIN_HOURS)}</span>
       </div>
       <ChartBody history={history} lines={lines} missing={wanted.length === 0 && figures !== undefined}>
         <Chart
           lines={lines}
           gap={RAIN_STEP * 2.5}
-          from={now - RAIN_HOURS * 3_600_000}
+          from={start(lines, now, RAIN_HOURS)}
           to={now}
           digits={1}
           label={t('chart.rain')}
@@ -131,6 +138,27 @@ export function RainChart() {
       </ChartBody>
     </section>
   );
+}
+
+const LEAST_SPAN = 10 * 60_000;
+
+/** Where a chart begins: as far back as asked, but a young system's is not mostly empty. */
+export function start(lines: readonly ChartLine[], now: number, hours: number): number {
+  const first = Math.min(...lines.map((l) => l.points[0]?.t ?? Number.POSITIVE_INFINITY));
+  return Math.max(now - hours * 3_600_000, Math.min(first, now - LEAST_SPAN));
+}
+
+/** What time a chart shows, said in its head. */
+function range(
+  lang: Language,
+  t: Translate,
+  lines: readonly ChartLine[],
+  now: number,
+  hours: number,
+): string {
+  const from = start(lines, now, hours);
+  if (from < now - hours * 3_600_000 * 0.9) return t('chart.hours', { hours });
+  return t('chart.since', { time: date(lang, 'minute', from) });
 }
 
 /** A chart, or the reason there is none. */

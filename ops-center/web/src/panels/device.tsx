@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from 'react';
-import { api, type DeviceRecord, type ZoneName } from '../api.ts';
+import { api, concerns, type DeviceRecord, type ZoneName } from '../api.ts';
 import { useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
@@ -10,7 +10,7 @@ import { Quality } from '../live/frame.ts';
 import { PRIORITY, SERIES } from '../palette.ts';
 import { title } from './alarmlist.tsx';
 import { Chart } from './chart.tsx';
-import { ChartBody } from './charts.tsx';
+import { ChartBody, start } from './charts.tsx';
 import { reason, useSecond, useWall } from './context.ts';
 import { useHistory } from './history.ts';
 import { PrioritySymbol } from './symbol.tsx';
@@ -43,6 +43,7 @@ export function DevicePanel({ id }: { id: string }) {
   useSecond();
   const alarms = useCell(wall.alarmBook.alarms);
   useCell(wall.city.shape);
+  const rules = useCell(wall.thresholds);
   const { city } = wall;
   const index = city.index(id);
   const [dossier, setDossier] = useState<Dossier>({});
@@ -91,20 +92,13 @@ export function DevicePanel({ id }: { id: string }) {
   const history = useHistory(wall, wanted, quantity, hours, step);
   const now = wall.clock.now();
   const own = [...alarms.values()].filter((a) => a.device === id || a.entity === id);
-  const thresholds = own.flatMap((a) =>
-    a.threshold !== undefined &&
-    a.value !== undefined &&
-    info &&
-    sameQuantity(a.unit, info.display, info.unit)
-      ? [
-          {
-            value: a.threshold,
-            colour: PRIORITY[a.priority],
-            label: t('chart.threshold', { value: number(lang, a.threshold, info.digits) }),
-          },
-        ]
-      : [],
-  );
+  const thresholds = rules
+    .filter((r) => concerns(r, quantity, id, profile?.name))
+    .map((r) => ({
+      value: r.threshold,
+      colour: PRIORITY[r.priority],
+      label: t('chart.threshold', { value: number(lang, r.threshold, info?.digits ?? 1) }),
+    }));
   const fresh = index === undefined ? Fresh.Never : city.fresh[index];
   const interval = index === undefined ? 60_000 : city.interval[index];
   const record = dossier.record;
@@ -135,6 +129,7 @@ export function DevicePanel({ id }: { id: string }) {
                 <PrioritySymbol priority={a.priority} size={20} quiet={a.state === 'returned'} />
                 <div>
                   <b>{title(a, lang)}</b>
+                  {labelOf(a.message, lang, '') !== title(a, lang) && <p>{labelOf(a.message, lang, '')}</p>}
                   <span>
                     {t(`state.${a.state}`)} ·{' '}
                     {t('alarms.raised', { time: date(lang, 'time', Date.parse(a.raised)) })}
@@ -155,13 +150,7 @@ export function DevicePanel({ id }: { id: string }) {
                   )}
                 </div>
                 {needsAcknowledge(a) && (
-                  <button
-                    type="button"
-                    onClick={() => {
-                      wall.select({ device: id, alarm: a.id });
-                      window.dispatchEvent(new KeyboardEvent('keydown', { key: 'a' }));
-                    }}
-                  >
+                  <button type="button" onClick={() => wall.askAcknowledge(a)}>
                     {t('alarms.ack')}
                   </button>
                 )}
@@ -222,7 +211,7 @@ export function DevicePanel({ id }: { id: string }) {
             <Chart
               lines={history.series}
               gap={Math.max(step * 2.5, interval * 4)}
-              from={now - hours * 3_600_000}
+              from={start(history.series, now, hours)}
               to={now}
               digits={info?.digits ?? 1}
               band
@@ -314,8 +303,4 @@ function stepFor(hours: number): number {
   if (hours <= 6) return 60_000;
   if (hours <= 24) return 300_000;
   return 1_800_000;
-}
-
-function sameQuantity(unit: string | undefined, display: string, canonical: string): boolean {
-  return unit === undefined || unit === '' || unit === display || unit === canonical;
 }

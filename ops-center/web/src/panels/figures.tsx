@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react';
+import { concerns, type ThresholdRule } from '../api.ts';
 import { useCell } from '../cell.ts';
 import { age, number, percent, signed } from '../format.ts';
 import { type Translate, useLanguage } from '../i18n/index.ts';
@@ -100,7 +101,7 @@ export function FigureRow() {
 function tiles(
   wall: Wall,
   f: Figures,
-  thresholds: readonly { quantity: string; threshold: number }[],
+  thresholds: readonly ThresholdRule[],
   lang: 'vi' | 'en',
   t: Translate,
 ): Tile[] {
@@ -130,7 +131,9 @@ function tiles(
             ? 'figure.readingsDegraded'
             : 'figure.readingsRefusing',
       ),
-      f.backlog > 0 ? t('figure.backlog', { count: number(lang, f.backlog) }) : '',
+      f.backlog > 20 * (f.perSecond ?? 0) + 100
+        ? t('figure.backlog', { count: number(lang, f.backlog) })
+        : '',
     ]
       .filter(Boolean)
       .join(' · '),
@@ -155,7 +158,11 @@ function tiles(
 
   const river = f.river;
   const levels = thresholds
-    .filter((r) => r.quantity === 'water_level')
+    .filter(
+      (r) =>
+        river &&
+        concerns(r, 'water_level', wall.city.id[river.device], wall.city.profileOf(river.device)?.name),
+    )
     .map((r) => r.threshold)
     .sort((a, b) => a - b);
   const riverNote = () => {

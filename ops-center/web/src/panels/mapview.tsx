@@ -3,11 +3,11 @@ import { useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import vi from '../i18n/vi.json' with { type: 'json' };
-import { isOpen, needsAcknowledge } from '../live/alarms.ts';
+import { isActive, isOpen, needsAcknowledge } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { type AlarmName, CityMap } from '../map/citymap.ts';
 import { BASE_LAYERS } from '../map/style.ts';
-import { typing } from './alarmlist.tsx';
+import { standsOn, typing } from './alarmlist.tsx';
 import { useSecond, useWall } from './context.ts';
 import { PrioritySymbol } from './symbol.tsx';
 
@@ -95,7 +95,7 @@ export function MapView() {
     void shape;
     const list: AlarmName[] = [];
     for (const a of alarms.values()) {
-      if (!isOpen(a) || a.priority > 2) continue;
+      if (!isActive(a) || a.priority > 2) continue;
       const index = wall.city.index(a.device);
       const place: [number, number] | null =
         a.at ??
@@ -106,10 +106,8 @@ export function MapView() {
       // Beside a symbol there is room for a short name; else the id, which is on the device.
       const name = wall.deviceName(a.device || a.entity);
       let text = name.length <= 20 ? name : a.device || a.entity;
-      if (a.value !== undefined && a.unit) {
-        const info = wall.city.quantities.find((q) => q.unit === a.unit || q.display === a.unit);
-        text += ` · ${number(lang, a.value, info?.digits ?? 1)} ${info?.display || a.unit}`;
-      }
+      const value = standsOn(wall, a, lang);
+      if (value) text += ` · ${value}`;
       list.push({
         lon: place[0],
         lat: place[1],

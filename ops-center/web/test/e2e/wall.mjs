@@ -243,6 +243,11 @@ expect('axe finds nothing serious', found.length === 0, found.join('; '));
 if (demo) {
   excused = true;
   const port = Number(new URL(url).port);
+  // Half open: the server says nothing more, and neither does the network.
+  demo.kill('SIGSTOP');
+  await until('says within 3 s that it hears nothing', async () => (await root()).state === 'stale', 3200);
+  demo.kill('SIGCONT');
+  await until('is live when it hears again', async () => (await root()).state === 'live', 15_000);
   const gone = Date.now();
   await stopDemo(demo);
   await until('says within 3 s that it is cut off', async () => (await root()).state === 'stale', 3000);
