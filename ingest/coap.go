@@ -18,7 +18,6 @@ import (
 	"github.com/plgd-dev/go-coap/v3/message/codes"
 	"github.com/plgd-dev/go-coap/v3/message/pool"
 	coapnet "github.com/plgd-dev/go-coap/v3/net"
-	"github.com/plgd-dev/go-coap/v3/net/blockwise"
 	"github.com/plgd-dev/go-coap/v3/net/responsewriter"
 	"github.com/plgd-dev/go-coap/v3/options"
 	"github.com/plgd-dev/go-coap/v3/options/config"
@@ -40,9 +39,10 @@ const (
 	// device retransmits after ACK_TIMEOUT, 2 s (section 4.8); by then it has
 	// its answer or is told to come back.
 	piggyback = 1500 * time.Millisecond
-	// blockSZX 512: with all headers such a block passes the smallest IPv6 MTU,
-	// 1280 (RFC 8200 section 5), behind a router that drops Packet Too Big.
-	blockSZX = blockwise.SZX512
+	// blockSZX is blocks of 512 bytes: with all headers such a one passes the
+	// smallest IPv6 MTU, 1280 (RFC 8200 section 5), behind a router that drops
+	// Packet Too Big.
+	blockSZX = 5
 )
 
 // CoAPOptions of the CoAP door.
@@ -72,8 +72,8 @@ func (o *CoAPOptions) defaults() {
 	}
 }
 
-// CoAP is the door for devices that speak CoAP over UDP (RFC 7252), block-wise
-// (RFC 7959) included.
+// CoAP is the door for devices that speak CoAP over UDP (RFC 7252), with
+// block-wise transfer (RFC 7959, coap_block.go).
 //
 //	POST coap://host/devices/{id}/telemetry?k=TOKEN   2.04
 //	GET  coap://host/.well-known/core                 2.05
@@ -87,6 +87,7 @@ type CoAP struct {
 	conn   *coapnet.UDPConn
 	server *udpserver.Server
 	work   chan struct{} // one token per worker
+	parts  *transfers
 
 	mu    sync.Mutex // guards peers, sites
 	peers int
@@ -115,6 +116,7 @@ func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
 	c := &CoAP{
 		opt: o, gate: g, conn: conn,
 		work:  make(chan struct{}, o.Workers),
+		parts: newTransfers(g.opt.Limits.Bytes, g.opt.Now),
 		sites: map[netip.Prefix]int{},
 		dropped: make_.NewCounter(prometheus.CounterOpts{
 			Name: "vonglau_coap_dropped_total",
@@ -137,7 +139,7 @@ func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
 		options.WithHandlerFunc(udpserver.HandlerFunc(c.serve)),
 		options.WithErrors(c.transportError),
 		options.WithMaxMessageSize(uint32(g.opt.Limits.Bytes+1024)),
-		options.WithBlockwise(true, blockSZX, 30*time.Second),
+		options.WithBlockwise(false, 0, 0),
 		options.WithInactivityMonitor(exchangeLifetime, func(cc *coapConn) { _ = cc.Close() }),
 		options.WithOnNewConn(c.admit),
 		options.WithProcessReceivedMessageFunc(config.ProcessReceivedMessageFunc[*coapConn](c.dispatch)),
@@ -237,7 +239,7 @@ func (c *CoAP) serve(w *coapWriter, r *pool.Message) {
 	}
 	switch path = strings.Trim(path, "/"); {
 	case path == ".well-known/core" && r.Code() == codes.GET:
-		c.respond(w, codes.Content, message.AppLinkFormat, coreLinks)
+		c.discover(w, r)
 	case path == ".well-known/core":
 		c.respond(w, codes.MethodNotAllowed, message.TextPlain, "")
 	default:
@@ -254,6 +256,28 @@ func (c *CoAP) serve(w *coapWriter, r *pool.Message) {
 	}
 }
 
+// discover answers RFC 6690 discovery, in blocks when the client wants smaller
+// ones.
+func (c *CoAP) discover(w *coapWriter, r *pool.Message) {
+	want, asked, err := blockOf(r, message.Block2)
+	if err != nil {
+		c.refuse(w, err)
+		return
+	}
+	if !asked {
+		want = block{szx: blockSZX}
+	}
+	part, got, ok := slice([]byte(coreLinks), want)
+	switch {
+	case !ok:
+		c.respond(w, codes.BadRequest, message.TextPlain, "no such block")
+	case asked || got.more:
+		c.respond(w, codes.Content, message.AppLinkFormat, string(part), got.option(message.Block2))
+	default:
+		c.respond(w, codes.Content, message.AppLinkFormat, coreLinks)
+	}
+}
+
 func (c *CoAP) telemetry(w *coapWriter, r *pool.Message, id string) {
 	from := devices.PeerOf(w.Conn().RemoteAddr())
 	device, err := c.gate.Authenticate(devices.ID(id), tokenOf(r))
@@ -264,13 +288,41 @@ func (c *CoAP) telemetry(w *coapWriter, r *pool.Message, id string) {
 		c.refuse(w, refusal)
 		return
 	}
-	payload, format, err := c.payload(r)
-	if err != nil {
+	turnAway := func(err error, opts ...message.Option) {
 		refusal := asRefusal(err)
 		refusal.Device, refusal.Via, refusal.From = device.ID, devices.ViaCoAP, from
 		c.gate.Refused(refusal, nil)
-		c.refuse(w, refusal)
+		c.refuse(w, refusal, opts...)
+	}
+	payload, format, err := c.payload(r)
+	if err != nil {
+		turnAway(err)
 		return
+	}
+	var echo []message.Option // the last block's option goes with the answer
+	b, blocked, err := blockOf(r, message.Block1)
+	if err != nil {
+		turnAway(err)
+		return
+	}
+	if blocked {
+		echo = []message.Option{b.option(message.Block1)}
+		whole, verdict := c.parts.add(device.ID, requestTag(r), b, payload)
+		switch verdict {
+		case blockMore:
+			c.respond(w, codes.Continue, message.TextPlain, "", echo...)
+			return
+		case blockIncomplete:
+			c.respond(w, codes.RequestEntityIncomplete, message.TextPlain, "", echo...)
+			return
+		case blockTooLarge:
+			turnAway(devices.Refuse(devices.ReasonTooLarge, "payload over %d bytes", c.gate.opt.Limits.Bytes), echo...)
+			return
+		case blockBusy:
+			c.refuse(w, devices.Refuse(devices.ReasonBusy, "too many transfers are open"), echo...)
+			return
+		}
+		payload = whole
 	}
 	result := make(chan error, 1)
 	c.gate.Submit(Delivery{
@@ -282,17 +334,17 @@ func (c *CoAP) telemetry(w *coapWriter, r *pool.Message, id string) {
 	select {
 	case err := <-result:
 		if err != nil {
-			c.refuse(w, err)
+			c.refuse(w, err, echo...)
 			return
 		}
-		c.respond(w, codes.Changed, message.TextPlain, "")
+		c.respond(w, codes.Changed, message.TextPlain, "", echo...)
 	case <-ctx.Done():
-		c.refuse(w, devices.Refuse(devices.ReasonUnavailable, "the disk is slow"))
+		c.refuse(w, devices.Refuse(devices.ReasonUnavailable, "the disk is slow"), echo...)
 	}
 }
 
-// payload reads the body, put together from its blocks by the library, and its
-// format. There is no sniffing: a request without a Content-Format means
+// payload reads the body of one request, which may be one block of several, and
+// its format. There is no sniffing: a request without a Content-Format means
 // nothing defined (RFC 7252 section 5.5.1).
 func (c *CoAP) payload(r *pool.Message) ([]byte, devices.Format, error) {
 	number, absent := r.ContentFormat()
@@ -300,16 +352,17 @@ func (c *CoAP) payload(r *pool.Message) ([]byte, devices.Format, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if r.Body() == nil {
-		return nil, format, nil
-	}
-	limit := int64(c.gate.opt.Limits.Bytes)
-	payload, err := io.ReadAll(io.LimitReader(r.Body(), limit+1))
+	size, err := r.BodySize()
 	if err != nil {
 		return nil, "", devices.Refuse(devices.ReasonMalformed, "reading the payload: %v", err)
 	}
-	if int64(len(payload)) > limit {
+	if limit := int64(c.gate.opt.Limits.Bytes); size > limit {
 		return nil, "", devices.Refuse(devices.ReasonTooLarge, "payload over %d bytes", limit)
+	}
+	// From the start: putting blocks together leaves the body read to its end.
+	payload, err := r.ReadBody()
+	if err != nil {
+		return nil, "", devices.Refuse(devices.ReasonMalformed, "reading the payload: %v", err)
 	}
 	return payload, format, nil
 }
@@ -332,7 +385,7 @@ func tokenOf(r *pool.Message) string {
 // request.
 const maxDiagnostic = 96
 
-func (c *CoAP) refuse(w *coapWriter, err error) {
+func (c *CoAP) refuse(w *coapWriter, err error, opts ...message.Option) {
 	refusal, a := answerFor(err)
 	text := string(refusal.Reason)
 	if a.coap == codes.Unauthorized {
@@ -343,7 +396,6 @@ func (c *CoAP) refuse(w *coapWriter, err error) {
 	if len(text) > maxDiagnostic {
 		text = strings.ToValidUTF8(text[:maxDiagnostic], "")
 	}
-	var opts []message.Option
 	if refusal.Reason.Retry() {
 		// 5.03 and 4.29 carry the wait as Max-Age (RFC 7252 section 5.9.3.4, RFC 8516).
 		opts = append(opts, maxAge(retryAfter))

@@ -116,8 +116,10 @@ func (g *Gate) Submit(d Delivery, done func(error)) {
 		g.refuse(d, now, []*devices.Refusal{refusal}, done)
 		return
 	}
+	// Where neither the protocol nor the profile says otherwise the bytes tell
+	// JSON from CBOR, and a SenML pack from plain readings.
 	format := d.Format
-	if format == devices.FormatAuto {
+	if format == devices.FormatAuto && profile.Format != devices.FormatJSON {
 		format = profile.Format
 	}
 	raw, err := devices.Decode(format, d.Payload, now, g.opt.Limits)

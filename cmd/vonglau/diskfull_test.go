@@ -61,6 +61,10 @@ func TestProgramDiskFull(t *testing.T) {
 		v, _, ok := p.latest(id, "pm25")
 		return ok && v == 1, fmt.Sprintf("latest: %v", v)
 	})
+	eventually(t, 20*time.Second, func() (bool, string) {
+		stored, _ := p.stored(id, "pm25", time.Now().Add(-time.Hour), time.Now().Add(time.Minute))
+		return len(stored) == 1, fmt.Sprintf("history before: %v", stored)
+	})
 
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
@@ -131,7 +135,7 @@ func TestProgramDiskFull(t *testing.T) {
 		t.Errorf("reads go on while the disk is full: %v %v", v, ok)
 	}
 	if stored, _ := p.stored(id, "pm25", time.Now().Add(-time.Hour), time.Now().Add(time.Minute)); len(stored) == 0 {
-		t.Error("history is not shown while the disk is full")
+		t.Errorf("history is not shown while the disk is full:\n%s", p.tail())
 	}
 
 	if err := os.Remove(filler); err != nil {

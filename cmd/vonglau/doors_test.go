@@ -73,7 +73,7 @@ var doorCases = []doorCase{
 	{name: "overflow", payload: `{"pm25":1e999}`, refused: "not_a_number"},
 	{name: "NaN in CBOR", mime: "application/cbor", hex: "a1 64 706d3235 f97e00", refused: "not_a_number"},
 	{name: "infinity in CBOR", mime: "application/cbor", hex: "a1 64 706d3235 f97c00", refused: "not_a_number"},
-	{name: "NaN is no JSON", payload: `{"pm25":NaN}`, refused: "malformed"},
+	{name: "NaN spelled in JSON", payload: `{"pm25":NaN}`, refused: "not_a_number"},
 	{name: "out of range", payload: `{"pm25":1e9}`, refused: "out_of_range"},
 	{name: "bad unit", mime: "application/senml+json", payload: `[{"n":"pm25","u":"Cel","v":1}]`, refused: "bad_unit"},
 	{name: "truncated JSON", payload: `{"pm25":1`, refused: "malformed"},

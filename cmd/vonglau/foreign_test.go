@@ -89,7 +89,7 @@ func TestProgramForeignClients(t *testing.T) {
 		id := "foreign-lines"
 		token := p.enrol(id, "air-quality", "106.2,20.434")
 		var lines strings.Builder
-		start := time.Now().Add(-10 * time.Minute)
+		start := time.Now().Add(-10 * time.Minute).Truncate(time.Millisecond)
 		for n := range 2000 {
 			fmt.Fprintf(&lines, "{\"ts\":%d,\"pm25\":%d}\n", start.UnixMilli()+int64(n), n%500)
 		}

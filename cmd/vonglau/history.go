@@ -6,7 +6,6 @@ import (
 
 	"vonglau/devices"
 	"vonglau/ingest/series"
-	"vonglau/ops-center/alert"
 )
 
 // history is the series store as the API asks it.
@@ -26,15 +25,4 @@ func (h history) ByZone(ctx context.Context, layer string, q devices.Quantity, f
 	return h.store.ByZone(ctx, series.ZoneQuery{
 		Layer: layer, Quantity: q, From: from, To: to, Steps: series.Steps{Step: step, Offset: offset},
 	})
-}
-
-// alarms is the alarm engine as the API asks it.
-type alarms struct{ *alert.Alarms }
-
-// Apply puts a rule file in force and gives the rules it held.
-func (a alarms) Apply(ctx context.Context, source []byte, _ alert.Actor) ([]alert.Rule, error) {
-	if err := a.Alarms.Apply(ctx, source); err != nil {
-		return nil, err
-	}
-	return a.Rules(), nil
 }

@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"firmware-sim/city": {"devices"},
 	"cmd/vonglau":       {"devices", "geo", "ingest", "ingest/journal", "ingest/mqtt", "ingest/series", "ops-center", "ops-center/access", "ops-center/alert", "ops-center/live", "ops-center/web"},
 	"cmd/firmware-sim":  {"firmware-sim", "firmware-sim/city"},
+	"deploy/influxd":    {},
 	"deploy/bench":      {},
 }
 

@@ -450,6 +450,11 @@ func (s *Server) openAlarms(ctx context.Context) error {
 		return err
 	}
 	s.open.add("alarms", s.alarms.Close)
+	// The engine keeps its own place, with its memory: a cursor that is ahead of
+	// it would lose running delays.
+	if err := s.journal.Forget(ctx, readerAlert); err != nil {
+		return err
+	}
 	s.readers[readerAlert], err = s.journal.Reader(ctx, readerAlert, journal.FromSeq(s.alarms.Next()))
 	return err
 }
@@ -465,7 +470,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 	}), denyPlain)
 	o := opscenter.Options{
 		Register: s.register, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access,
-		History: history{s.store}, Alarms: alarms{s.alarms}, Refusals: s.recent, Status: s.status, Ready: s.ready,
+		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Status: s.status, Ready: s.ready,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,
 	}

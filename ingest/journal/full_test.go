@@ -158,3 +158,37 @@ func TestDiskFull(t *testing.T) {
 		})
 	}
 }
+
+// TestOpenOnFullDisk: a journal opens on a disk without a free byte, can be
+// read, says what it suffers from, and goes on when there is space.
+func TestOpenOnFullDisk(t *testing.T) {
+	disk := smallDisk(t, "size=64m")
+	o := Options{Dir: filepath.Join(disk, "journal"), MinFree: 8 << 20}
+	j := openTest(t, o)
+	_, last := appendN(t, j, 0, 50)
+	drain(t, openReader(t, j, "series", FromBeginning()), 20)
+	left := filepath.Join(disk, "left")
+	copyDir(t, left, o.Dir) // as after kill -9
+	closeTest(t, j)
+
+	for _, dir := range []string{o.Dir, left} {
+		file := eat(t, disk, 0)
+		o.Dir = dir
+		j = openTest(t, o)
+		until(t, "low space told", func() bool { return j.State().Code == CodeLowSpace })
+		if got, gaps := drain(t, openReader(t, j, "all", FromBeginning()), last); len(got) != 50 || len(gaps) != 0 {
+			t.Errorf("read %d entries, gaps %v, want 50", len(got), gaps)
+		}
+		if got, _ := drain(t, openReader(t, j, "series", FromSeq(41).Anew()), last); len(got) != 10 {
+			t.Errorf("reader that starts anew at 41 read %d entries, want 10", len(got))
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "accepting again", func() bool { return j.State().Level == LevelOK })
+		if first, _ := appendN(t, j, 0, 1); first <= last {
+			t.Errorf("sequence %d was used before", first)
+		}
+		closeTest(t, j)
+	}
+}

@@ -228,9 +228,13 @@ func (j *Journal) admit(c *chain, n int) error {
 		return nil
 	}
 	if c == j.field {
-		j.trouble(CodeLowSpace, fmt.Sprintf("%d bytes free, %d are kept in reserve", free, j.minFree.Load()))
+		j.trouble(CodeLowSpace, lowSpace(free, floor))
 	}
 	return devices.Refuse(devices.ReasonUnavailable, "the journal takes nothing: %s", CodeLowSpace)
+}
+
+func lowSpace(free, reserve int64) string {
+	return fmt.Sprintf("%d MiB free, %d MiB are kept in reserve", free>>20, reserve>>20)
 }
 
 // lost records and reports what is missing, once each.
@@ -439,6 +443,9 @@ func (j *Journal) recover() {
 	// A little more than the reserve, so that the door does not flap.
 	roomy := err == nil && free >= j.minFree.Load()/8*9
 	switch {
+	case code == "" && err == nil && free < j.minFree.Load():
+		// Told before the first entry meets it.
+		j.trouble(CodeLowSpace, lowSpace(free, j.minFree.Load()))
 	case code == CodeLowSpace && roomy:
 		j.relief(CodeLowSpace)
 	case code == CodeDiskFull && roomy, code == CodeWriteFailed && mute:

@@ -122,16 +122,26 @@ func (c *recent) poke() {
 
 // Start says where a reader without a cursor begins. One with a cursor goes on
 // there.
-type Start struct{ seq uint64 }
+type Start struct {
+	seq  uint64
+	anew bool
+}
 
 // FromBeginning starts at the oldest entry there is.
-func FromBeginning() Start { return Start{1} }
+func FromBeginning() Start { return Start{seq: 1} }
 
 // FromEnd starts after the newest entry.
-func FromEnd() Start { return Start{0} }
+func FromEnd() Start { return Start{} }
 
 // FromSeq starts at the given entry.
-func FromSeq(seq uint64) Start { return Start{max(seq, 1)} }
+func FromSeq(seq uint64) Start { return Start{seq: max(seq, 1)} }
+
+// Anew is s for a reader that keeps its place elsewhere, or none: it starts
+// there even when there is a cursor under its name.
+func (s Start) Anew() Start {
+	s.anew = true
+	return s
+}
 
 // cursor is how far a reader has come: what is kept under its name.
 type cursor struct {
@@ -171,7 +181,7 @@ func (j *Journal) Reader(_ context.Context, name string, start Start) (*Reader, 
 		return nil, fmt.Errorf("open reader %q: it is open already", name)
 	}
 	r := &Reader{j: j, name: name}
-	if at, ok := j.cursor(name); ok {
+	if at, ok := j.cursor(name); ok && !start.anew {
 		r.next, r.crc = at.Next, at.CRC
 	} else if start.seq == 0 {
 		j.field.mu.Lock()
@@ -190,6 +200,9 @@ func (j *Journal) Reader(_ context.Context, name string, start Start) (*Reader, 
 func (j *Journal) Forget(ctx context.Context, name string) error {
 	j.mu.Lock()
 	_, open := j.readers[name]
+	if !open {
+		delete(j.pending, name)
+	}
 	j.mu.Unlock()
 	if open {
 		return fmt.Errorf("forget reader %q: it is open", name)

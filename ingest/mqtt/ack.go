@@ -75,6 +75,18 @@ func (r *ackRing) pop() (ackSlot, bool) {
 	return s, true
 }
 
+// popQuiet removes decided messages that want no answer, and reports whether one
+// that does is due.
+func (r *ackRing) popQuiet() (due bool) {
+	for r.head != r.tail && r.at(r.head).decided {
+		if r.at(r.head).qos > 0 {
+			return true
+		}
+		r.pop()
+	}
+	return false
+}
+
 // complete decides one message of the connection. It reports whether it was
 // undecided.
 func (c *conn) complete(seq uint64, v verdict) bool {
@@ -86,6 +98,12 @@ func (c *conn) complete(seq uint64, v verdict) bool {
 	s := c.acks.at(seq)
 	s.decided, s.v = true, v
 	first := seq == c.acks.head
+	if first && s.qos == 0 {
+		first = c.acks.popQuiet()
+		if c.waiting > 0 {
+			c.cond.Broadcast()
+		}
+	}
 	c.mu.Unlock()
 	if first {
 		c.wakeWriter()
@@ -135,24 +153,29 @@ func (c *conn) writeAcks(b []byte) ([]byte, *End) {
 // its PUBREL. It is guarded by session.mu and outlives connections: a PUBLISH
 // repeated on the next one joins the waiters instead of being submitted again
 // [MQTT-4.3.3-10].
+//
+// The standard goes by the identifier alone. A device that lost its memory but
+// kept its session would then have a new reading acknowledged as an old one, so
+// what was said is compared too.
 type exchange struct {
 	s       *session
 	id      uint16
-	decided bool // and taken: PUBREC may be said again
+	said    uint64 // hash of topic and payload
+	decided bool   // and taken: PUBREC may be said again
 	waiters []Ack
 }
 
 // begin finds or makes the exchange of id and lets a wait for it. submit is
 // true for the one who is to call Publish; ok is false when there are too many.
-func (s *session) begin(id uint16, a Ack, most int) (x *exchange, submit, ok bool) {
+func (s *session) begin(id uint16, said uint64, a Ack, most int) (x *exchange, submit, ok bool) {
 	s.mu.Lock()
 	x = s.exchanges[id]
-	if x == nil {
-		if len(s.exchanges) >= most {
+	if x == nil || x.said != said {
+		if x == nil && len(s.exchanges) >= most {
 			s.mu.Unlock()
 			return nil, false, false
 		}
-		x = &exchange{s: s, id: id}
+		x = &exchange{s: s, id: id, said: said}
 		if s.exchanges == nil {
 			s.exchanges = map[uint16]*exchange{}
 		}

@@ -375,6 +375,16 @@ func TestQoS2(t *testing.T) {
 			h.waitHeld(t, 2)
 			h.ack(1).Done(nil)
 			w.want("50 02 00 09")
+
+			// A device that lost its memory says something else under an
+			// identifier the session still has: nothing is lost.
+			w.conn.Close()
+			w = connectAs(t, addr, version, "d1", false, keep)
+			w.publish(version, 2, 9, "other")
+			h.waitHeld(t, 3)
+			w.wantSilence()
+			h.ack(2).Done(nil)
+			w.want("50 02 00 09")
 		})
 	}
 }

@@ -43,6 +43,7 @@ type conn struct {
 	from netip.AddrPort
 	log  *slog.Logger
 
+	since  time.Time // it was accepted
 	ctx    context.Context
 	cancel context.CancelFunc
 	feeds  sync.WaitGroup
@@ -86,7 +87,7 @@ type conn struct {
 
 func (s *Server) newConn(nc net.Conn) *conn {
 	c := &conn{srv: s, nc: nc, from: devices.PeerOf(nc.RemoteAddr()), wake: make(chan struct{}, 1),
-		written: make(chan struct{}), buf: make([]byte, smallBuffer)}
+		written: make(chan struct{}), maxOut: 1 << 28, since: time.Now(), buf: make([]byte, smallBuffer)}
 	c.cond.L = &c.mu
 	c.log = s.opts.Log.With("from", c.from)
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
@@ -97,17 +98,17 @@ func (s *Server) newConn(nc net.Conn) *conn {
 // does not wait cuts short one that does.
 func (c *conn) end(e End) {
 	c.mu.Lock()
-	if c.ended != nil {
-		c.ended.wait = c.ended.wait && e.wait
-		e.wait = c.ended.wait
-	} else {
+	wait := e.wait
+	if c.ended == nil {
 		c.ended = &e
 	}
+	wait = wait && c.ended.wait
+	c.ended.wait = wait
 	c.ending.Store(true)
 	c.cond.Broadcast()
 	c.mu.Unlock()
 	c.nc.SetReadDeadline(past)
-	if !e.wait {
+	if !wait {
 		c.nc.SetWriteDeadline(time.Now().Add(c.srv.opts.CloseTimeout))
 	}
 	c.wakeWriter()
@@ -170,7 +171,7 @@ func (c *conn) serve() {
 // connected is connect, of which a panic leaves nothing behind.
 func (c *conn) connected() (ok bool) {
 	defer func() {
-		if !ok && c.sess != nil {
+		if !ok && c.sess != nil && !c.left {
 			c.closeIdle()
 			c.leave(End{Cause: CauseFault, Detail: "internal error"})
 		}
@@ -376,8 +377,13 @@ func (c *conn) collect() (b []byte, last bool) {
 func (c *conn) queue(kind byte, encode func(b []byte) []byte) {
 	c.mu.Lock()
 	if c.await(func() bool { return len(c.out) < maxQueued }) {
+		before := len(c.out)
 		c.out = encode(c.out)
-		c.srv.metrics.sent[kind].Inc()
+		if len(c.out)-before > c.maxOut {
+			c.out = c.out[:before] // [MQTT-3.1.2-24]
+		} else {
+			c.srv.metrics.sent[kind].Inc()
+		}
 	}
 	c.mu.Unlock()
 	c.wakeWriter()
@@ -473,7 +479,7 @@ func (c *conn) publish(flags byte, body []byte) error {
 	}
 	a := Ack{c: c, seq: seq}
 	if k.qos == 2 {
-		x, submit, ok := c.sess.begin(k.id, a, 4*max(c.srv.opts.Window, 256))
+		x, submit, ok := c.sess.begin(k.id, c.srv.hash(topic, k.payload), a, 4*max(c.srv.opts.Window, 256))
 		if !ok {
 			return &wireError{codeQuota, "too many QoS 2 messages without PUBREL"}
 		}

@@ -35,17 +35,20 @@ func (c *conn) connect() bool {
 		c.refuse(wire.code, return311ClientID, wire.detail)
 		return false
 	}
-	peer, err := c.srv.handler.Connect(ctx, q)
-	if err != nil {
-		c.refuseErr(err)
-		return false
+	for ok, stale := false, true; stale; {
+		revoked := c.srv.revocations()
+		peer, err := c.srv.handler.Connect(ctx, q)
+		if err != nil {
+			c.refuseErr(err)
+			return false
+		}
+		c.peer = peer
+		if ok, stale = c.srv.admit(c, revoked); !ok && !stale {
+			c.refuse(codeQuota, return311Unavailable, "too many clients are connected")
+			return false
+		}
 	}
-	if !c.srv.admit(c) {
-		c.refuse(codeQuota, return311Unavailable, "too many clients are connected")
-		return false
-	}
-	c.peer = peer
-	c.log = c.log.With("principal", peer.Principal(), "client", q.ClientID)
+	c.log = c.log.With("principal", c.peer.Principal(), "client", q.ClientID)
 	return c.openSession(ctx, q)
 }
 
@@ -94,13 +97,15 @@ func (c *conn) agree(q *Connect) *wireError {
 	if q.Version == version5 && (c.keepAlive == 0 || c.keepAlive > o.MaxKeepAlive) {
 		c.keepAlive = o.MaxKeepAlive.Truncate(time.Second) // told as Server Keep Alive [MQTT-3.1.2-21]
 	}
-	c.maxOut = 1 << 28
 	if q.maximumPacket != 0 {
 		c.maxOut = int(min(q.maximumPacket, 1<<28))
 	}
 	c.outWindow = o.OutWindow
 	if q.receiveMaximum != 0 {
 		c.outWindow = min(c.outWindow, int(q.receiveMaximum))
+	}
+	if n := len(c.appendConnack(nil, q, true)); n > c.maxOut {
+		return &wireError{codeTooLarge, "the maximum packet size has no room for a CONNACK"}
 	}
 	return nil
 }
@@ -120,7 +125,6 @@ func (c *conn) openSession(ctx context.Context, q *Connect) bool {
 		c.refuseErr(err)
 		return false
 	}
-	c.sess = s
 	s.expiry = q.SessionExpiry
 	c.peer.Online(ctx)
 	if present {
@@ -200,7 +204,7 @@ func (c *conn) refuseErr(err error) {
 func (c *conn) refuse(code, code311 byte, detail string) {
 	var b []byte
 	if c.version == version5 {
-		b = appendPacket(nil, typeConnack<<4, appendReason([]byte{0, code}, detail, 1<<28))
+		b = appendPacket(nil, typeConnack<<4, appendReason([]byte{0, code}, detail, c.maxOut))
 	} else {
 		code = code311
 		b = []byte{typeConnack << 4, 2, 0, code311}

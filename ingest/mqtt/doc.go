@@ -78,6 +78,6 @@
 // for a client is bounded: beyond the bound its reader waits, and its write
 // deadline ends it. Nobody waits for a client but its own goroutines. Until a
 // client has proven who it is, it gets Options.ConnectTimeout, 64 KiB, ten user
-// properties, and a place in a bounded waiting room where the longest waiting
-// of the same /64 gives way. A panic ends one connection and is counted.
+// properties, and a place in a bounded waiting room where the longest waiting,
+// first of the same /64, gives way. A panic ends one connection and is counted.
 package mqtt

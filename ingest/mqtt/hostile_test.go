@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -19,7 +20,7 @@ import (
 
 func TestWaitingRoom(t *testing.T) {
 	h := newMemory()
-	s, addr := serveMemory(t, h, Options{MaxPendingPerSite: 3, MaxPending: 5})
+	s, addr := serveMemory(t, h, Options{MaxPending: 3})
 	var idle []*wire
 	for range 3 {
 		idle = append(idle, dial(t, addr))
@@ -37,19 +38,55 @@ func TestWaitingRoom(t *testing.T) {
 	}
 }
 
-func TestWaitingRoomInAll(t *testing.T) {
-	w := newWaitingRoom(2, 2)
-	a, b, c := &conn{}, &conn{}, &conn{}
-	for _, x := range []*conn{a, b} {
-		if v := w.enter(x); v != nil {
-			t.Fatal("somebody had to go from a room that is not full")
+func TestWaitingRoomOrder(t *testing.T) {
+	start := time.Now()
+	from := func(addr string, after time.Duration) *conn {
+		return &conn{from: netip.MustParseAddrPort(addr), since: start.Add(after)}
+	}
+	room := newWaitingRoom(4, 2)
+	a1, a2, a3 := from("[2001:db8:a::1]:1", 0), from("[2001:db8:a::2]:1", 1), from("[2001:db8:a:0:ffff::3]:1", 2)
+	b1, b2, b3 := from("192.0.2.1:1", 3), from("192.0.2.2:1", 4), from("192.0.2.3:1", 5)
+	for i, tc := range []struct {
+		c      *conn
+		now    time.Duration
+		victim *conn
+		ok     bool
+	}{
+		{a1, 0, nil, true},
+		{a2, 0, nil, true},
+		{a3, 0, nil, true}, // more than its share, but nobody's grace is over
+		{b1, 0, nil, true},
+		{b2, 0, nil, false}, // full
+		{b2, grace - 1, nil, false},
+		{b2, grace, a1, true}, // the longest waiting of all
+		{b3, grace + 2, a2, true},
+		{a1, grace + 2, a3, true},
+		{a2, grace + 3, b1, true},
+		{a3, grace + 3, nil, false}, // a1 has just come
+	} {
+		victim, ok := room.enter(tc.c, start.Add(tc.now))
+		if victim != tc.victim || ok != tc.ok {
+			t.Fatalf("step %d: victim %v, in %v; want %v, %v", i, victim, ok, tc.victim, tc.ok)
+		}
+		if victim != nil {
+			victim.since = start.Add(tc.now) // it will come again
 		}
 	}
-	if v := w.enter(c); v != a || w.oldest() != b {
-		t.Error("it was not the longest waiting who had to go")
+	for _, c := range room.all() {
+		if !room.leave(c) || room.leave(c) {
+			t.Error("leaving")
+		}
 	}
-	if w.leave(a) || !w.leave(b) || !w.leave(c) || w.oldest() != nil || len(w.bySite) != 0 {
-		t.Errorf("left over: %+v", w)
+	if room.oldest() != nil || len(room.bySite) != 0 {
+		t.Errorf("left over: %+v", room)
+	}
+	// A site with its share loses its own, though others wait longer.
+	room = newWaitingRoom(10, 1)
+	room.enter(b1, start)
+	a1.since = start.Add(10)
+	room.enter(a1, start)
+	if victim, _ := room.enter(a2, start.Add(time.Hour)); victim != a1 {
+		t.Errorf("victim %v, want the one of the same site", victim)
 	}
 }
 
@@ -315,4 +352,35 @@ func reconnect(addr, id string, n int, errs chan<- error) {
 		}
 	}
 	errs <- nil
+}
+
+// TestStormFromOneSite has a whole site come back at once, as after a power cut,
+// beyond what the waiting room holds. Nobody honest may be thrown out for it.
+func TestStormFromOneSite(t *testing.T) {
+	h := newMemory()
+	s, addr := serveMemory(t, h, Options{})
+	const n = 2000
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		id := fmt.Sprint("storm", i)
+		b := []byte{0, 4, 'M', 'Q', 'T', 'T', 4, 0x82, 0, 60}
+		c.Write(appendPacket(nil, 0x10, appendText(appendText(b, id), id)))
+		conns[i] = c
+	}
+	bad := 0
+	for _, c := range conns {
+		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		b := make([]byte, 4)
+		if _, err := ioReadFull(c, b); err != nil || b[3] != 0 {
+			bad++
+		}
+	}
+	if bad > 0 {
+		t.Errorf("%d of %d were turned away, %v evicted", bad, n, testutil.ToFloat64(s.metrics.evicted))
+	}
 }

@@ -32,9 +32,9 @@ type Options struct {
 	// MaxConnections bounds the connected clients: 50,000. Above, a client hears
 	// that the server is unavailable.
 	MaxConnections int
-	// MaxPending bounds the connections that have not proven who they are, in
-	// all (1,024) and by /64 or IPv4 address (256); the longest waiting gives
-	// way to a new one.
+	// MaxPending bounds the connections that have not proven who they are:
+	// 1,024. MaxPendingPerSite is the share of a /64 or an IPv4 address in it,
+	// 256, beyond which a site's own longest waiting gives way first.
 	MaxPending, MaxPendingPerSite int
 	// MaxSessions bounds the sessions of one principal: 16. The one longest
 	// away gives way.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/netip"
 	"slices"
@@ -28,8 +29,11 @@ type Server struct {
 	tasks  sync.WaitGroup // listeners and janitor
 	conns  sync.WaitGroup
 
+	seed maphash.Seed // of what QoS 2 messages said
+
 	mu        sync.Mutex
 	stopping  bool
+	revoked   int // calls of Disconnect
 	listeners []net.Listener
 	room      waitingRoom
 	admitted  map[*conn]bool
@@ -45,7 +49,7 @@ func New(h Handler, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: o, handler: h, metrics: m, admitted: map[*conn]bool{}}
+	s := &Server{opts: o, handler: h, metrics: m, seed: maphash.MakeSeed(), admitted: map[*conn]bool{}}
 	s.room = newWaitingRoom(o.MaxPending, o.MaxPendingPerSite)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.sessions = newSessions(s)
@@ -163,21 +167,32 @@ func (s *Server) endAll(wait bool) {
 }
 
 // Disconnect ends the connections of a principal that may not speak any more,
-// and returns how many there were.
+// and returns how many there were. A connection being made meanwhile is proven
+// again.
 func (s *Server) Disconnect(principal, why string) int {
-	r := s.sessions
-	r.mu.Lock()
-	var owners []*conn
-	for sess := range r.owned[principal] {
-		if sess.owner != nil {
-			owners = append(owners, sess.owner)
+	s.mu.Lock()
+	s.revoked++
+	var all []*conn
+	for c := range s.admitted {
+		if c.peer.Principal() == principal && !c.ending.Load() {
+			all = append(all, c)
 		}
 	}
-	r.mu.Unlock()
-	for _, c := range owners {
+	s.mu.Unlock()
+	for _, c := range all {
 		c.end(End{Cause: CauseRevoked, Detail: why, code: codeNotAuthorized})
 	}
-	return len(owners)
+	return len(all)
+}
+
+func (s *Server) revocations() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.revoked
+}
+
+func (s *Server) hash(topic string, payload []byte) uint64 {
+	return maphash.String(s.seed, topic) ^ maphash.Bytes(s.seed, payload)<<1
 }
 
 // cleanup is a context for what is done after a connection, whether the server
@@ -208,7 +223,7 @@ func (s *Server) accept(l net.Listener) {
 		}
 		s.metrics.acceptErrors.Inc()
 		s.opts.Log.Warn("mqtt: accepting a connection failed, trying again", "listener", l.Addr(), "after", pause, "error", err)
-		if oldest != nil {
+		if oldest != nil && time.Since(oldest.since) >= grace {
 			oldest.evict() // whoever has proven nothing gives a descriptor back
 		}
 		t := time.NewTimer(pause)
@@ -224,20 +239,31 @@ func (s *Server) accept(l net.Listener) {
 
 // welcome begins the life of a connection.
 func (s *Server) welcome(nc net.Conn) {
-	if t, ok := nc.(*net.TCPConn); ok {
+	raw := nc
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		raw = t.NetConn() // of a TLS connection
+	}
+	if t, ok := raw.(*net.TCPConn); ok {
 		// Finds the half-open connection of a 3.1.1 client without keep-alive.
 		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4})
 	}
 	c := s.newConn(nc)
-	s.mu.Lock()
-	if s.stopping {
+	var victim *conn
+	for entered := false; !entered; {
+		s.mu.Lock()
+		if s.stopping {
+			s.mu.Unlock()
+			c.evict()
+			return
+		}
+		if victim, entered = s.room.enter(c, time.Now()); entered {
+			s.conns.Add(1)
+		}
 		s.mu.Unlock()
-		nc.Close()
-		return
+		if !entered {
+			time.Sleep(grace / 50) // the kernel queues whoever comes meanwhile
+		}
 	}
-	victim := s.room.enter(c)
-	s.conns.Add(1)
-	s.mu.Unlock()
 	s.metrics.pending.Inc()
 	if victim != nil {
 		s.metrics.evicted.Inc()
@@ -252,18 +278,22 @@ func (c *conn) evict() {
 	c.nc.Close()
 }
 
-// admit moves a connection that proved itself out of the waiting room. It is
-// refused when there are too many, or when the server stops.
-func (s *Server) admit(c *conn) bool {
+// admit moves a connection that proved itself, when there had been revoked
+// revocations, out of the waiting room. It is refused when there are too many,
+// or when the server stops; it is stale when there was one since.
+func (s *Server) admit(c *conn, revoked int) (ok, stale bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if revoked != s.revoked {
+		return false, true
+	}
 	if s.stopping || len(s.admitted) >= s.opts.MaxConnections || !s.room.leave(c) {
-		return false
+		return false, false
 	}
 	s.admitted[c] = true
 	s.metrics.pending.Dec()
 	s.metrics.connections.Inc()
-	return true
+	return true, false
 }
 
 // drop is the end of a connection's life.
@@ -281,14 +311,21 @@ func (s *Server) drop(c *conn) {
 }
 
 // waitingRoom holds the connections that have not proven who they are, in the
-// order they came. It is bounded in all and by site, and lets the newcomer in:
-// an honest client is through in milliseconds, so whoever waits longest is the
-// one to go. It is guarded by Server.mu.
+// order they came. An honest client is through in milliseconds, so who waits
+// longest is the one to go for a newcomer, first of the newcomer's own site when
+// that has its share; but nobody goes before grace is over, or a site that comes
+// back after a power cut would push out its own. Until then a site may have more
+// than its share, and when all is full the newcomer waits.
+//
+// It is guarded by Server.mu.
 type waitingRoom struct {
 	most, mostPerSite int
 	bySite            map[netip.Prefix][]*conn
 	queue             []*conn
 }
+
+// grace is how long a connection may be silent while others want its place.
+const grace = 500 * time.Millisecond
 
 func newWaitingRoom(most, perSite int) waitingRoom {
 	return waitingRoom{most: most, mostPerSite: perSite, bySite: map[netip.Prefix][]*conn{}}
@@ -296,21 +333,25 @@ func newWaitingRoom(most, perSite int) waitingRoom {
 
 func site(c *conn) netip.Prefix { return devices.SitePrefix(c.from.Addr()) }
 
-// enter lets c in and returns who has to go for it.
-func (w *waitingRoom) enter(c *conn) (victim *conn) {
+// enter lets c in, or does not yet, and returns who has to go for it.
+func (w *waitingRoom) enter(c *conn, now time.Time) (victim *conn, ok bool) {
 	k := site(c)
+	over := func(o *conn) bool { return now.Sub(o.since) >= grace }
 	switch {
-	case len(w.bySite[k]) >= w.mostPerSite:
+	case len(w.bySite[k]) >= w.mostPerSite && over(w.bySite[k][0]):
 		victim = w.bySite[k][0]
-	case len(w.queue) >= w.most:
+	case len(w.queue) < w.most:
+	case over(w.queue[0]):
 		victim = w.queue[0]
+	default:
+		return nil, false
 	}
 	if victim != nil {
 		w.leave(victim)
 	}
 	w.bySite[k] = append(w.bySite[k], c)
 	w.queue = append(w.queue, c)
-	return victim
+	return victim, true
 }
 
 // leave reports whether c was there.

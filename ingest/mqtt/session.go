@@ -58,7 +58,8 @@ type sessions struct {
 	mu    sync.Mutex
 	all   map[sessionID]*session
 	owned map[string]map[*session]bool // by principal
-	wake  chan struct{}                // capacity 1: something may be due earlier
+	next  time.Time                    // when the janitor looks again
+	wake  chan struct{}                // capacity 1: something is due earlier
 }
 
 // storedSession is a session in the store, as JSON. The key is the SHA-256 of
@@ -210,6 +211,7 @@ func (r *sessions) take(ctx context.Context, c *conn, key sessionID, clean bool)
 			}
 			s = &session{key: key}
 			s.hold(c)
+			c.sess = s
 			r.add(s)
 			r.mu.Unlock()
 			if victim != nil {
@@ -219,6 +221,7 @@ func (r *sessions) take(ctx context.Context, c *conn, key sessionID, clean bool)
 		}
 		if s.held == nil {
 			s.hold(c)
+			c.sess = s // whatever happens now, serve lets go of it
 			w := s.will
 			s.will = nil
 			clean = clean || !s.due.After(time.Now())
@@ -272,18 +275,25 @@ func (r *sessions) strip(ctx context.Context, s *session) {
 	s.mu.Unlock()
 }
 
-// discard ends a session that is held by the caller and has no connection.
+// discard ends a session that is held by the caller and has no connection. A
+// panic of the Handler does not leave it held.
 func (r *sessions) discard(ctx context.Context, s *session) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.srv.metrics.panics.Inc()
+			r.srv.opts.Log.Error("mqtt: panic while ending a session", "principal", s.key.Principal, "client", s.key.ClientID, "panic", p)
+		}
+		r.mu.Lock()
+		r.remove(s)
+		s.letGo()
+		r.mu.Unlock()
+	}()
 	r.mu.Lock()
 	w := s.will
 	s.will = nil
 	r.mu.Unlock()
-	r.publish(w) // [MQTT-3.1.2-10]: its delay ends with the session
+	r.publish(w) // its delay ends with the session [MQTT-3.1.3-9]
 	r.strip(ctx, s)
-	r.mu.Lock()
-	r.remove(s)
-	s.letGo()
-	r.mu.Unlock()
 }
 
 // leave ends c's hold on its session.
@@ -304,15 +314,15 @@ func (r *sessions) leave(c *conn, e End) {
 	defer func() {
 		// Whatever a Handler did, the session does not stay held.
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		if s.expiry == 0 {
 			r.remove(s)
 		} else {
 			s.away = time.Now()
 			s.due = s.away.Add(s.expiry)
+			r.expect(s)
 		}
 		s.letGo()
-		r.mu.Unlock()
-		r.poke()
 	}()
 	c.peer.Offline(e)
 	if w := c.will; w != nil {
@@ -332,7 +342,12 @@ func (r *sessions) leave(c *conn, e End) {
 	}
 }
 
-func (r *sessions) poke() {
+// expect wakes the janitor when something of s is due before it looks again.
+// Called with mu held.
+func (r *sessions) expect(s *session) {
+	if !s.due.Before(r.next) && (s.will == nil || !s.will.due.Before(r.next)) {
+		return
+	}
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -355,7 +370,7 @@ func (r *sessions) janitor(ctx context.Context) {
 		}
 		for _, s := range over {
 			cctx, cancel := r.srv.cleanup()
-			r.discardSafely(cctx, s)
+			r.discard(cctx, s)
 			cancel()
 		}
 		timer.Reset(next)
@@ -374,27 +389,12 @@ func (r *sessions) janitor(ctx context.Context) {
 	}
 }
 
-func (r *sessions) discardSafely(ctx context.Context, s *session) {
-	defer func() {
-		if p := recover(); p != nil {
-			r.srv.metrics.panics.Inc()
-			r.srv.opts.Log.Error("mqtt: panic while ending a session", "principal", s.key.Principal, "client", s.key.ClientID, "panic", p)
-			r.mu.Lock()
-			if s.held != nil {
-				r.remove(s)
-				s.letGo()
-			}
-			r.mu.Unlock()
-		}
-	}()
-	r.discard(ctx, s)
-}
-
 // dueBy collects what is due, the sessions held, and how long nothing else is.
 func (r *sessions) dueBy(t time.Time) (wills []*will, over []*session, next time.Duration) {
 	next = time.Hour
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer func() { r.next = t.Add(next) }()
 	for _, s := range r.all {
 		if s.held != nil {
 			continue
