@@ -192,12 +192,15 @@ func tessellation(n, steps int, rng *rand.Rand, bend float64) ([]orb.Polygon, st
 			return s
 		}
 		var s []orb.Point
+		bow := (rng.Float64() - 0.5) * bend
 		for k := 1; k < steps && !outer; k++ {
 			f := float64(k) / float64(steps)
-			reach := bend * 128 * min(f, 1-f) // less near corners: borders must not cross
+			m := bow * math.Sin(math.Pi*f)
+			shake := func() float64 { return (rng.Float64() - 0.5) * 0.5 / float64(steps) }
+			lattice := func(v float64) float64 { return math.Round(v*1024) / 1024 }
 			s = append(s, orb.Point{
-				a[0] + (b[0]-a[0])*f + math.Round((rng.Float64()-0.5)*reach)/128,
-				a[1] + (b[1]-a[1])*f + math.Round((rng.Float64()-0.5)*reach)/128,
+				lattice(a[0] + (b[0]-a[0])*f - (b[1]-a[1])*m + shake()),
+				lattice(a[1] + (b[1]-a[1])*f + (b[0]-a[0])*m + shake()),
 			})
 		}
 		sides[[2]orb.Point{a, b}] = s
