@@ -250,7 +250,7 @@ func (j *Journal) lost(losses ...Loss) {
 			}
 			// A break that was there before shows again at each full look,
 			// and wider than it was when the count went on at a distance.
-			return n.From <= l.From && l.To <= n.To || l.old && n.From <= l.To && l.From <= n.To
+			return n.From <= l.From && l.To <= n.To || l.old && n.From <= l.To && l.From <= n.To+1
 		}) {
 			continue
 		}
