@@ -142,13 +142,17 @@ func (b *builder) front(r *rand.Rand, w *way, hand float64, put func([4]orb.Poin
 	for at := 3 + 4*r.Float64(); at < total-3 && len(b.city.Buildings) < b.opts.MaxBuildings; {
 		p, d := walk(w.line, at)
 		u := b.urban(p)
-		wide, deep, gap := lerp(11, 4.8, u/0.55), lerp(9, 17, u/0.7), lerp(9, 0.4, u/0.4)
+		wide, deep, gap := lerp(12.5, 6.2, u/0.55), lerp(9, 17, u/0.7), lerp(9, 0.4, u/0.4)
 		wide *= 0.85 + 0.5*r.Float64()
 		deep *= 0.75 + 0.5*r.Float64()
 		if w.class == Alley {
 			deep *= 0.8
 		}
-		if u < 0.055 || w.class == Highway && u < 0.3 || r.Float64() > lerp(0.45, 0.97, u/0.5) {
+		built := lerp(0.45, 0.97, u/0.5)
+		if w.class == Alley {
+			built *= 0.85
+		}
+		if u < 0.055 || w.class == Highway && u < 0.3 || r.Float64() > built {
 			at += wide + gap*2*r.Float64()
 			continue
 		}

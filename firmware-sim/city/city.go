@@ -23,7 +23,7 @@ import (
 type Options struct {
 	// Centre of the old town; 106.168 E, 20.434 N when zero.
 	Centre orb.Point
-	// MaxBuildings bounds how many buildings are raised, 60,000 when zero. Beside
+	// MaxBuildings bounds how many buildings are raised, 80,000 when zero. Beside
 	// Buildings and Fields, which lie between them, it changes nothing.
 	MaxBuildings int
 }

@@ -19,7 +19,7 @@ func Generate(seed uint64, o Options) *City {
 		o.Centre = orb.Point{106.168, 20.434}
 	}
 	if o.MaxBuildings <= 0 {
-		o.MaxBuildings = 60000
+		o.MaxBuildings = 80000
 	}
 	b := &builder{
 		seed: seed, opts: o,
