@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -216,6 +217,37 @@ func TestTakeOver(t *testing.T) {
 	if want := "online d1, offline d1 taken_over, online d1"; strings.Join(got, ", ") != want {
 		t.Errorf("events %q, want %q", got, want)
 	}
+}
+
+// TestTakeOverOfABusyConnection takes over while the Handler is asked for a
+// stream and does not answer.
+func TestTakeOverOfABusyConnection(t *testing.T) {
+	h := stuck{newMemory()}
+	_, addr := serveMemory(t, h, Options{})
+	w := connect311(t, addr, "d1", true)
+	w.subscribe(version311, 1, "c", 1)
+	h.waitEvent(t, "asked")
+	connect311(t, addr, "d1", true).wantSilence()
+	w.wantClosed()
+}
+
+// stuck gives no Source before it is told to stop trying.
+type stuck struct{ *memory }
+
+func (h stuck) Connect(ctx context.Context, c *Connect) (Peer, error) {
+	p, err := h.memory.Connect(ctx, c)
+	return stuckPeer{p, h}, err
+}
+
+type stuckPeer struct {
+	Peer
+	h stuck
+}
+
+func (p stuckPeer) Subscribe(ctx context.Context, s Subscription) (Source, error) {
+	p.h.note("asked")
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 func TestPrincipalsDoNotTakeEachOtherOver(t *testing.T) {

@@ -107,6 +107,7 @@ func (c *conn) end(e End) {
 	c.ending.Store(true)
 	c.cond.Broadcast()
 	c.mu.Unlock()
+	c.cancel() // whatever the Handler is asked just now
 	c.nc.SetReadDeadline(past)
 	if !wait {
 		c.nc.SetWriteDeadline(time.Now().Add(c.srv.opts.CloseTimeout))
@@ -357,6 +358,7 @@ func (c *conn) collect() (b []byte, last bool) {
 	if e != nil && c.ended == nil {
 		c.ended = e
 		c.ending.Store(true)
+		c.cancel()
 		c.nc.SetReadDeadline(past)
 	}
 	if c.ended != nil && (e != nil || !c.ended.wait || c.acks.len() == 0) {

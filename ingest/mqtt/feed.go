@@ -35,11 +35,14 @@ type subscription struct {
 // list keeps the order of the Source, so a message at QoS 0 or one that was
 // skipped stands in it too while an older one is unacknowledged.
 type flight struct {
-	seq  uint64
-	id   uint16 // packet identifier, 0 when none was used
-	on   *conn  // the connection it was sent on, nil since that ended
-	done bool
+	seq    uint64
+	stored bool   // a retained copy
+	id     uint16 // packet identifier, 0 when none was used
+	on     *conn  // the connection it was sent on, nil since that ended
+	done   bool
 }
+
+func (fl *flight) is(m *Message) bool { return fl.seq == m.Seq && fl.stored == m.Stored }
 
 // detach forgets the connection. Called with its conn.mu held.
 func (sub *subscription) detach() {
@@ -58,6 +61,7 @@ type feed struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	runs   bool // the reader's: run was started
+	replay bool // retained copies were asked for again only for those still in flight
 }
 
 // maxBehind bounds how far a feed goes past the oldest unacknowledged message,
@@ -66,11 +70,12 @@ const maxBehind = 4
 
 // openFeed asks the Peer for the stream of sub. The feed is not running yet.
 func (c *conn) openFeed(ctx context.Context, sub *subscription, resume, retained bool) error {
-	src, err := c.peer.Subscribe(ctx, Subscription{Session: c.sess.key, Filter: sub.filter, QoS: sub.qos, Resume: resume, Retained: retained})
+	replay := !retained && slices.ContainsFunc(sub.flights, func(fl flight) bool { return fl.stored && !fl.done })
+	src, err := c.peer.Subscribe(ctx, Subscription{Session: c.sess.key, Filter: sub.filter, QoS: sub.qos, Resume: resume, Retained: retained || replay})
 	if err != nil {
 		return err
 	}
-	f := &feed{c: c, sub: sub, src: src, done: make(chan struct{})}
+	f := &feed{c: c, sub: sub, src: src, done: make(chan struct{}), replay: replay}
 	f.ctx, f.cancel = context.WithCancel(c.ctx)
 	c.mu.Lock()
 	sub.feed = f
@@ -172,6 +177,9 @@ func (f *feed) deliver(m *Message) bool {
 	}
 	c.mu.Lock()
 	again, known := f.again(m)
+	if m.Stored && f.replay && !known {
+		skip = "known" // it arrived, or came later and will be given as it was published
+	}
 	if known && (again.done || again.on == c) {
 		c.mu.Unlock()
 		f.settle() // acknowledged meanwhile, or on its way over this very connection
@@ -224,7 +232,7 @@ func (f *feed) deliver(m *Message) bool {
 			c.flights++
 		}
 	} else {
-		fl := flight{seq: m.Seq, id: o.id, on: c, done: o.id == 0}
+		fl := flight{seq: m.Seq, stored: m.Stored, id: o.id, on: c, done: o.id == 0}
 		if o.id != 0 {
 			if c.sess.out == nil {
 				c.sess.out = map[uint16]*subscription{}
@@ -259,21 +267,21 @@ func (f *feed) skip(m *Message) string {
 func (f *feed) again(m *Message) (*flight, bool) {
 	sub := f.sub
 	old := func(fl flight) bool { return fl.on != f.c }
-	i := slices.IndexFunc(sub.flights, func(fl flight) bool { return fl.seq == m.Seq })
+	same := func(fl flight) bool { return fl.is(m) }
+	i := slices.IndexFunc(sub.flights, same)
 	if i < 0 {
 		if !m.Stored && slices.ContainsFunc(sub.flights, old) {
 			f.drop(old)
 		}
 		return nil, false
 	}
-	seq := m.Seq
 	if slices.ContainsFunc(sub.flights[:i], old) {
 		before := true
 		f.drop(func(fl flight) bool {
-			before = before && fl.seq != seq
+			before = before && !same(fl)
 			return before && old(fl)
 		})
-		i = slices.IndexFunc(sub.flights, func(fl flight) bool { return fl.seq == seq })
+		i = slices.IndexFunc(sub.flights, same)
 	}
 	return &sub.flights[i], true
 }

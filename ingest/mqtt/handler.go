@@ -86,7 +86,8 @@ type Message struct {
 	// The rest is used outward only.
 
 	// Seq identifies the message within its subscription, growing and never
-	// reused. Retained copies may have any number that is not in use.
+	// reused. A retained copy is apart from the message it is a copy of and may
+	// have the same number.
 	Seq uint64
 	// Stored marks a retained copy, delivered because of a new subscription.
 	Stored bool
@@ -106,7 +107,9 @@ type Subscription struct {
 	// Resume asks to go on behind the last message acknowledged; otherwise the
 	// stream begins now.
 	Resume bool
-	// Retained asks for the retained messages first, marked Stored.
+	// Retained asks for the retained messages first, marked Stored. With Resume
+	// it may come without the client having asked: then those that were not
+	// acknowledged are sent again and the others left out.
 	Retained bool
 }
 

@@ -282,6 +282,31 @@ func TestRetained(t *testing.T) {
 	noBadEvents(t, h)
 }
 
+// TestRetainedIsSentAgain loses the connection before a retained copy is
+// acknowledged, with another that was and a change meanwhile.
+func TestRetainedIsSentAgain(t *testing.T) {
+	h := newMemory()
+	_, addr := serveMemory(t, h, Options{})
+	publish := func(topic, payload string) {
+		h.append(SessionKey{}, &Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retain: true})
+	}
+	publish("c/1", "a")
+	w := connect5(t, addr, "d1", false, lasting)
+	w.subscribe(version5, 1, "c/+", 1)
+	w.want("90 04 00 01 00 01 33 09 00 03 'c/1' 00 01 00 'a'")
+	w.conn.Close()
+	h.waitEvent(t, "offline d1 closed")
+	publish("c/2", "b")
+	w = connect5(t, addr, "d1", false, lasting)
+	w.want("3b 09 00 03 'c/1' 00 01 00 'a' 32 09 00 03 'c/2' 00 02 00 'b'")
+	w.send("40 02 00 01 40 02 00 02")
+	w.wantSilence()
+	w.conn.Close()
+	w = connect5(t, addr, "d1", false, lasting)
+	w.wantSilence()
+	noBadEvents(t, h)
+}
+
 func TestDeliveryDetails(t *testing.T) {
 	h := newMemory()
 	_, addr := serveMemory(t, h, Options{})
