@@ -170,7 +170,14 @@ func (s *Server) openSeries(ctx context.Context) (err error) {
 	}
 	s.open.add("series", func(context.Context) error { return s.store.Close() })
 
-	reader, err := s.journal.Reader(ctx, readerSeries, journal.FromBeginning())
+	start := journal.FromBeginning()
+	if e, ok := s.store.(*series.Embedded); ok && e.Repaired() {
+		// What the repair may have cost is still in the journal, and the store
+		// knows repetitions.
+		log.Warn("the series were repaired; writing again what the journal still has")
+		start = start.Anew()
+	}
+	reader, err := s.journal.Reader(ctx, readerSeries, start)
 	if err != nil {
 		return err
 	}
@@ -199,15 +206,12 @@ func (s *Server) openLive(ctx context.Context) (err error) {
 	for _, a := range s.alarms.List() {
 		s.showAlarm(a)
 	}
-	// The wall is rebuilt at each start, so its cursor is not kept.
-	if err := s.journal.Forget(ctx, readerLive); err != nil {
-		return err
-	}
+	// The wall is rebuilt at each start, whatever was shown before.
 	from := uint64(1)
 	if last := s.journal.State().Last; last > tail {
 		from = last - tail
 	}
-	s.readers[readerLive], err = s.journal.Reader(ctx, readerLive, journal.FromSeq(from))
+	s.readers[readerLive], err = s.journal.Reader(ctx, readerLive, journal.FromSeq(from).Anew())
 	return err
 }
 
@@ -452,10 +456,7 @@ func (s *Server) openAlarms(ctx context.Context) error {
 	s.open.add("alarms", s.alarms.Close)
 	// The engine keeps its own place, with its memory: a cursor that is ahead of
 	// it would lose running delays.
-	if err := s.journal.Forget(ctx, readerAlert); err != nil {
-		return err
-	}
-	s.readers[readerAlert], err = s.journal.Reader(ctx, readerAlert, journal.FromSeq(s.alarms.Next()))
+	s.readers[readerAlert], err = s.journal.Reader(ctx, readerAlert, journal.FromSeq(s.alarms.Next()).Anew())
 	return err
 }
 
