@@ -12,7 +12,9 @@ import (
 // Handler is what stands behind the server.
 type Handler interface {
 	// Connect proves who is calling. A *devices.Refusal is answered with its
-	// code, any other error as "server unavailable". It may take until ctx ends.
+	// code, any other error as "server unavailable". It may take until ctx ends,
+	// and is asked again when Disconnect was called meanwhile; a Peer that never
+	// hears Online is not used.
 	Connect(ctx context.Context, c *Connect) (Peer, error)
 	// Forget says that a subscription is over for good, by UNSUBSCRIBE or with
 	// its session, so its cursor may be deleted. Its Source is closed.

@@ -384,3 +384,67 @@ func TestStormFromOneSite(t *testing.T) {
 		t.Errorf("%d of %d were turned away, %v evicted", bad, n, testutil.ToFloat64(s.metrics.evicted))
 	}
 }
+
+// TestManyPublishersOneSubscriber has one slow subscriber get everything eight
+// busy publishers say, in the order of the log, which is where another server
+// locked itself up.
+func TestManyPublishersOneSubscriber(t *testing.T) {
+	h := newMemory()
+	_, addr := serveMemory(t, h, Options{})
+	w := connect5(t, addr, "s", true, "21 00 05") // receive maximum 5
+	w.subscribe(version5, 1, "devices/#", 1)
+	w.wantPacket(0x90)
+	const publishers, each = 8, 3000
+	errs := make(chan error, publishers)
+	for i := range publishers {
+		go func() { errs <- loadOne(addr, i, 100, each) }()
+	}
+	for i := range publishers * each {
+		p := w.wantPacket(0x32)
+		topic := string(p[4 : 4+int(p[3])])
+		h.mu.Lock()
+		want := h.log[i].Topic
+		h.mu.Unlock()
+		if topic != want {
+			t.Fatalf("message %d is of %s, want %s", i, topic, want)
+		}
+		w.write([]byte{0x40, 2, p[4+len(topic)], p[5+len(topic)]})
+	}
+	for range publishers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestSubscriptionRevoked has a stream break and its device not be allowed to
+// have it again.
+func TestSubscriptionRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &brokenOnce{memory: newMemory()}
+		h.breakNext.Store(true)
+		var asked atomic.Int32
+		h.subscribe = func(s Subscription) error {
+			switch asked.Add(1) {
+			case 2:
+				return errDisk // tried again
+			case 3:
+				return errUnknown
+			}
+			return nil
+		}
+		l := newPipeListener()
+		servePipe(t, h, Options{}, l)
+		w := l.dial(t)
+		w.connect5("d1", true, "")
+		w.wantPacket(0x20)
+		w.subscribe(version5, 1, "c", 1)
+		w.want("90 04 00 01 00 01")
+		d, b := w.ends()
+		if len(b) < 3 || b[0] != 0xe0 || b[2] != 0x87 || d < 3*time.Second {
+			t.Errorf("ended after %v with % x, want 0x87 after two pauses", d, b)
+		}
+		h.waitEvent(t, "offline d1 revoked")
+		noBadEvents(t, h.memory)
+	})
+}
