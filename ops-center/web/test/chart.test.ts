@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 // uPlot asks the page for its pixel ratio as soon as it is read.
 vi.mock('uplot', () => ({ default: class {} }));
 vi.mock('uplot/dist/uPlot.min.css', () => ({}));
-const { columns } = await import('../src/panels/chart.tsx');
+const { columns, decimalsOf } = await import('../src/panels/chart.tsx');
 const { asRate } = await import('../src/panels/history.ts');
 const { fallen } = await import('../src/live/rain.ts');
 
@@ -46,4 +46,15 @@ test('a tipping bucket becomes mm/h, over a wrap too', () => {
   const at = (minutes: number, max: number) => ({ t: minutes * 60_000, mean: max, min: max, max });
   const rates = asRate([at(0, 13106.8), at(5, 13107), at(10, 0.8)], fallen);
   expect(rates.map((r) => Math.round(r.mean * 10) / 10)).toEqual([2.4, 12]);
+});
+
+test.each([
+  [50, 0],
+  [1, 0],
+  [0.5, 1],
+  [0.25, 2],
+  [0.1, 1],
+  [0.005, 3],
+])('ticks %d apart need %d decimals', (step, want) => {
+  expect(decimalsOf(step)).toBe(want);
 });

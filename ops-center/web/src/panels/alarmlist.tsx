@@ -266,6 +266,7 @@ function Row({
   const wall = useWall();
   const { lang } = useLanguage();
   const waiting = needsAcknowledge(alarm);
+  const value = standsOn(wall, alarm, lang);
   const over = alarm.state === 'returned' || alarm.state === 'normal';
   const where = [zoneName(alarm), wall.deviceName(alarm.device || alarm.entity)].filter(Boolean).join(' · ');
   const who = alarm.state === 'acknowledged' ? alarm.acknowledged?.by : undefined;
@@ -285,7 +286,10 @@ function Row({
     >
       <PrioritySymbol priority={alarm.priority} size={26} quiet={over} />
       <span className="what">
-        <b>{[title(alarm, lang), standsOn(wall, alarm, lang)].filter(Boolean).join(' · ')}</b>
+        <b>
+          <span>{title(alarm, lang)}</span>
+          {value && <span>· {value}</span>}
+        </b>
         <span className="where">
           <span>{where}</span>
           {alarm.simulated ? (

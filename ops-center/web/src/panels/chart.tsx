@@ -205,8 +205,7 @@ function options(
         space: 30,
         values: (_, splits) => {
           const step = splits.length > 1 ? splits[1] - splits[0] : 1;
-          const decimals = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
-          return splits.map((s) => number(lang, s, decimals));
+          return splits.map((s) => number(lang, s, decimalsOf(step)));
         },
       },
     ],
@@ -216,6 +215,15 @@ function options(
       draw: [(u) => drawThresholds(u, now().thresholds, font)],
     },
   };
+}
+
+/** The decimals it takes to write multiples of a step exactly. */
+export function decimalsOf(step: number): number {
+  for (let d = 0; d < 6; d++) {
+    const scaled = step * 10 ** d;
+    if (Math.abs(scaled - Math.round(scaled)) < 1e-6) return d;
+  }
+  return 6;
 }
 
 function drawThresholds(u: uPlot, thresholds: readonly ChartThreshold[], font: string): void {

@@ -3,17 +3,19 @@ import { concerns } from '../api.ts';
 import { useCell } from '../cell.ts';
 import { date, number } from '../format.ts';
 import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
+import { STALE_AFTER } from '../live/city.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { fallen } from '../live/rain.ts';
 import { PRIORITY } from '../palette.ts';
+import type { Wall } from '../wall.ts';
 import { Chart, type ChartLine, type ChartThreshold } from './chart.tsx';
 import { reason, useWall } from './context.ts';
 import { asRate, type History, useHistory } from './history.ts';
 
 const RIVER_HOURS = 24;
-const RIVER_STEP = 10 * 60_000;
+const RIVER_STEP = 2 * 60_000;
 const RAIN_HOURS = 6;
-const RAIN_STEP = 5 * 60_000;
+const RAIN_STEP = 60_000;
 const MOST_GAUGES = 3;
 
 /** One station's level: stages are over each station's own datum and never share an axis. */
@@ -75,7 +77,7 @@ export function RiverChart() {
       <ChartBody history={history} lines={lines} missing={stations.length === 0}>
         <Chart
           lines={lines}
-          gap={RIVER_STEP * 2.5}
+          gap={gapOf(wall, wanted, RIVER_STEP)}
           from={start(lines, now, RIVER_HOURS)}
           to={now}
           digits={2}
@@ -129,7 +131,7 @@ export function RainChart() {
       <ChartBody history={history} lines={lines} missing={wanted.length === 0 && figures !== undefined}>
         <Chart
           lines={lines}
-          gap={RAIN_STEP * 2.5}
+          gap={gapOf(wall, wanted, RAIN_STEP)}
           from={start(lines, now, RAIN_HOURS)}
           to={now}
           digits={1}
@@ -138,6 +140,12 @@ export function RainChart() {
       </ChartBody>
     </section>
   );
+}
+
+/** Two points further apart than this have a hole between them: the device was stale by then. */
+function gapOf(wall: Wall, wanted: readonly { device: string }[], step: number): number {
+  const intervals = wanted.map((w) => wall.city.interval[wall.city.index(w.device) ?? 0] ?? 0);
+  return Math.max(step * 2.5, STALE_AFTER * Math.max(0, ...intervals));
 }
 
 const LEAST_SPAN = 10 * 60_000;

@@ -193,6 +193,27 @@ await shot('device-vi');
 await page.keyboard.press('Escape');
 await until('Escape closes it', async () => (await page.locator('.device').count()) === 0, 3000);
 
+// 4b. Acknowledge by keyboard; done when the server says so. A priority-1 alarm asks for a note.
+const waiting = page.locator('.row.waiting:not(.over)').first();
+if ((await waiting.count()) > 0) {
+  const id = await waiting.getAttribute('id');
+  await waiting.click();
+  await page.keyboard.press('a');
+  if ((await page.locator('dialog.note').count()) > 0) {
+    await page.keyboard.type('Đã báo đội trực, đang tới nơi');
+    await shot('note-vi');
+    await page.keyboard.press('Enter');
+  }
+  const row = page.locator(`[id="${id}"]`);
+  await until(
+    'A acknowledges the chosen alarm',
+    async () => !/waiting/.test((await row.getAttribute('class')) ?? ''),
+    8000,
+  );
+  expect('the row is still where it was, chosen', (await row.getAttribute('aria-selected')) === 'true');
+  await page.keyboard.press('Escape');
+}
+
 // 5. The other language, at once and without a reload, and no phrase left behind.
 await page.locator('button.language').click();
 await until('the page is English', async () => (await root()).lang === 'en', 2000);
