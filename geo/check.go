@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -227,15 +228,7 @@ func (c *checker) crossings(g orb.Geometry) {
 			add(p)
 		}
 	}
-	slices.SortFunc(edges, func(a, b sweepEdge) int {
-		switch {
-		case a.west < b.west:
-			return -1
-		case a.west > b.west:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(edges, func(a, b sweepEdge) int { return cmp.Compare(a.west, b.west) })
 	found, left := 0, pairsPerEdge*len(edges)
 	var first orb.Point
 	var active []int

@@ -1,6 +1,7 @@
 package city
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"math"
@@ -404,13 +405,7 @@ func (z *zoning) crossing() []int {
 		}
 	}
 	slices.SortStableFunc(segs, func(s, t seg) int {
-		switch a, b := min(s.a[0], s.b[0]), min(t.a[0], t.b[0]); {
-		case a < b:
-			return -1
-		case a > b:
-			return 1
-		}
-		return 0
+		return cmp.Compare(min(s.a[0], s.b[0]), min(t.a[0], t.b[0]))
 	})
 	bad := map[int]bool{}
 	turn := func(a, b, c orb.Point) float64 { return (b[0]-a[0])*(c[1]-a[1]) - (b[1]-a[1])*(c[0]-a[0]) }
@@ -556,7 +551,7 @@ func (b *builder) divide() {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int { // numbered outward from the old town
-		return int(dist(seeds[i], b.cores[0].at) - dist(seeds[j], b.cores[0].at))
+		return cmp.Compare(dist(seeds[i], b.cores[0].at), dist(seeds[j], b.cores[0].at))
 	})
 	urban, rural := 0, 0
 	for n, k := range order {
