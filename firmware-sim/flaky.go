@@ -4,14 +4,21 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 )
 
 // flakyConn is a link that can lose an answer: once told to, it takes in what
 // the server sends next and ends the connection instead of passing it on. The
 // server has then answered, and the device does not know.
+//
+// It is a Locker, because Paho's MQTT 5 client writes a packet in pieces and
+// from several goroutines: a bare connection takes the pieces in one call, a
+// wrapped one does not, and Paho holds the lock of one that has it. Without it
+// two packets run into each other and the server answers 0x81.
 type flakyConn struct {
 	net.Conn
+	sync.Mutex
 	deaf    atomic.Bool
 	severed atomic.Bool
 }

@@ -199,7 +199,7 @@ func (f *Fleet) device(ctx context.Context, i int, p *place, token string) *devi
 	if e, ok := s.ReportEvery[p.kind.profile]; ok {
 		every = time.Duration(e)
 	}
-	w := &wire{ctx: ctx, id: p.id, token: token, keepAlive: 30 * time.Second, depth: 8}
+	w := &wire{ctx: ctx, id: p.id, token: token, keepAlive: 30 * time.Second, depth: 8, note: f.Stats.note}
 	w.answers = make(chan answer, 2*w.depth+8)
 	proto, format := choose(p.salt, i, f.options.MQTT != "", f.options.CoAP != "")
 	w.format = format

@@ -3,6 +3,8 @@ package firmwaresim
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"time"
 
 	"vonglau/devices"
@@ -71,7 +73,15 @@ type wire struct {
 	addr      string // host:port, an IPv6 host in brackets
 	keepAlive time.Duration
 	answers   chan answer
-	depth     int // window of protocols that can have one
+	depth     int         // window of protocols that can have one
+	note      func(error) // hears why links are lost; may be nil
+}
+
+func (w *wire) lost(err error) {
+	// A socket closed on this side is the consequence of a cause told before.
+	if w.note != nil && err != nil && !errors.Is(err, net.ErrClosed) {
+		w.note(fmt.Errorf("link of %s to %s: %w", w.id, w.addr, err))
+	}
 }
 
 // answer passes an end on. The channel holds every report the window admits, so
@@ -112,6 +122,6 @@ const (
 	// writeTimeout is short because a window of reports always fits the
 	// socket's buffer: a write that waits has met a dead link, and Paho's
 	// Publish waits as long for a link that died in the same moment.
-	writeTimeout = time.Second
+	writeTimeout = 3 * time.Second
 	goodbye      = time.Second // for the last status
 )

@@ -43,7 +43,10 @@ func (l *mqtt3) open(ctx context.Context) error {
 		SetKeepAlive(l.keepAlive).SetPingTimeout(10*time.Second).
 		SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
 		SetWill(statusTopic(l.id), stateOffline, 1, true).
-		SetConnectionLostHandler(func(mqtt.Client, error) { close(gone) }).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+			l.lost(err)
+			close(gone)
+		}).
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
 			var err error
 			if conn, err = dialFlaky(ctx, l.addr); err != nil {
@@ -80,9 +83,14 @@ func (l *mqtt3) send(r *report) {
 	}
 	l.ledger.pending = r
 	t := l.client.Publish(telemetryTopic(l.id), 1, false, r.payload)
-	if l.ledger.pending != nil { // it never reached the store
+	switch {
+	case l.ledger.pending != nil: // it never reached the store
 		l.ledger.pending = nil
 		l.answer(answer{report: r, verdict: lost, err: t.Error()})
+	case t.Error() != nil:
+		// It is in the store and Paho gave up writing it: it would lie there
+		// until the next connection. This is it.
+		l.conn.sever()
 	}
 }
 

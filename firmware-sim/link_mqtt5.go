@@ -44,6 +44,10 @@ func (l *mqtt5) open(ctx context.Context) error {
 	}
 	c := paho.NewClient(paho.ClientConfig{
 		ClientID: string(l.id), Conn: conn, Session: l.session, PacketTimeout: patience,
+		OnClientError: l.lost,
+		OnServerDisconnect: func(d *paho.Disconnect) {
+			l.lost(fmt.Errorf("the server disconnected with reason code 0x%02x", d.ReasonCode))
+		},
 	})
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()

@@ -181,7 +181,7 @@ func Load(ctx context.Context, o LoadOptions, c *Credentials, stats *Stats) (rep
 			wg.Wait()
 			return rep, fmt.Errorf("load %s: no token, provision it first", id)
 		}
-		w := &wire{ctx: life, id: id, token: token, addr: o.Addr, format: devices.Format(o.Format), keepAlive: 30 * time.Second, depth: o.Window}
+		w := &wire{ctx: life, id: id, token: token, addr: o.Addr, format: devices.Format(o.Format), keepAlive: 30 * time.Second, depth: o.Window, note: stats.note}
 		w.answers = make(chan answer, 2*o.Window+8)
 		g := &generator{
 			firmware: firmware{id: id, format: w.format}, wire: w, stats: stats, history: h,
@@ -345,8 +345,21 @@ func (g *generator) run(ctx context.Context, wg *sync.WaitGroup) {
 		if !now.Before(paused) {
 			g.pump()
 		}
-		timer.Reset(max(tick, min(g.next.Sub(now), 250*time.Millisecond)))
+		timer.Reset(g.pause(now, paused))
 	}
+}
+
+// pause is how long there is nothing to do unless an answer comes.
+func (g *generator) pause(now, paused time.Time) time.Duration {
+	const most = 250 * time.Millisecond // an end is noticed within
+	due := most
+	if !g.halt.Load() {
+		due = min(due, g.next.Sub(now))
+	}
+	if len(g.kept) > 0 && len(g.inflight) < g.link.window() {
+		due = min(due, paused.Sub(now))
+	}
+	return max(tick, due)
 }
 
 // measure makes the readings that are due.
@@ -359,7 +372,7 @@ func (g *generator) measure(now time.Time) {
 		g.next = g.next.Add(g.every)
 		ms := max(now.UnixMilli(), g.lastMs+1)
 		g.lastMs = ms
-		r := reading{taken: time.UnixMilli(ms), values: make([]devices.Value, g.values)}
+		r := reading{taken: time.UnixMilli(ms), made: now, values: make([]devices.Value, g.values)}
 		for i := range r.values {
 			q := loadValues[i]
 			r.values[i] = value(q.quantity, q.from+q.by*float64(g.count%q.span), q.precision)
@@ -393,7 +406,7 @@ func (g *generator) conclude(a answer) time.Duration {
 	}
 	switch a.verdict {
 	case accepted:
-		g.latency.observe(time.Since(r.readings[0].taken))
+		g.latency.observe(time.Since(r.readings[0].made))
 		g.stats.Acked.Add(1)
 		g.history.acked(g.id, r.readings[0])
 	case refused:

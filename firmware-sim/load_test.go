@@ -399,3 +399,18 @@ func TestFleet(t *testing.T) {
 		t.Errorf("%d of 40 devices speak CoAP, want half", len(overCoAP))
 	}
 }
+
+// Publishes of one MQTT 5 device go out from several goroutines and must not
+// run into each other on the wire.
+func TestPacketsStayWhole(t *testing.T) {
+	a := accept(t, 5, nil)
+	rep := load(t, LoadOptions{Devices: 2, Rate: 1700, Protocol: "mqtt5", Duration: time.Second, Addr: a.addr(), Window: 256})
+	if rep.Lost != 0 || rep.Repeated != 0 || rep.Acked != rep.Measured || rep.Acked < 500 {
+		t.Errorf("report %+v, want all acknowledged over links that hold", rep)
+	}
+	for _, x := range a.seen() {
+		if _, err := devices.Decode(devices.FormatJSON, []byte(x.payload), time.Now(), devices.Limits{}); err != nil || !strings.HasPrefix(x.topic, "devices/load-") {
+			t.Fatalf("%s %q: %v", x.topic, x.payload, err)
+		}
+	}
+}

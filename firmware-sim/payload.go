@@ -14,6 +14,7 @@ import (
 // reading is what a device measured at one moment, stamped by its own clock.
 type reading struct {
 	taken  time.Time
+	made   time.Time // when by our clock; only a load run asks
 	at     orb.Point
 	hasAt  bool
 	values []devices.Value

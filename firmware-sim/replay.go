@@ -153,7 +153,7 @@ func (p *Replay) Run(ctx context.Context, c *Credentials) error {
 	var wg sync.WaitGroup
 	began := time.Now()
 	for _, d := range p.devices {
-		w := &wire{ctx: ctx, id: d.id, token: c.Token(d.id), format: devices.FormatJSON, keepAlive: 30 * time.Second, depth: 16}
+		w := &wire{ctx: ctx, id: d.id, token: c.Token(d.id), format: devices.FormatJSON, keepAlive: 30 * time.Second, depth: 16, note: p.Stats.note}
 		w.answers = make(chan answer, 2*w.depth+8)
 		dev := &device{
 			firmware: firmware{id: d.id, format: w.format}, wire: w,
