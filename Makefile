@@ -39,12 +39,12 @@ $(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB_SRC)
 .PHONY: test
 test: tools build influxd ## install what the tests need and run every test
 	cd $(WEB) && npm test
-	VONGLAU_REQUIRE_TOOLS=1 $(GO) test -timeout 20m ./...
-	deploy/acceptance/run.sh
+	VONGLAU_REQUIRE_TOOLS=1 VONGLAU_REQUIRE_INFLUXD=1 VONGLAU_BIN=$(CURDIR)/bin/vonglau VONGLAU_SIM=$(CURDIR)/bin/firmware-sim \
+	  $(GO) test -p 1 -timeout 25m ./...
 
 .PHONY: test-race
 test-race: ## the Go tests under the race detector
-	$(GO) test -race -timeout 40m ./...
+	$(GO) test -race -short -timeout 40m ./...
 
 .PHONY: tools
 tools: ## programs the tests start: mosquitto, coap-client, chromium
@@ -66,9 +66,23 @@ check: ## format, vet, lint, vulnerabilities, clean tree
 bench: build influxd ## against Mosquitto + Telegraf into the same InfluxDB, in one run
 	deploy/bench/run.sh
 
+PROGRAM_TEST = VONGLAU_BIN=$(CURDIR)/bin/vonglau VONGLAU_SIM=$(CURDIR)/bin/firmware-sim $(GO) test ./cmd/vonglau -v -count 1 -timeout 3h
+
 .PHONY: crash
-crash: build ## kill -9 under load, again and again: CYCLES=200 by default
-	deploy/acceptance/run.sh --only crash --cycles $${CYCLES:-200}
+crash: build ## kill -9 under load over MQTT, CoAP and HTTP, CYCLES (200) times
+	$(PROGRAM_TEST) -run TestProgramKilled -cycles $${CYCLES:-200}
+
+.PHONY: outage
+outage: build influxd ## InfluxDB gone for DOWN (60s) at RATE (2000) readings a second
+	$(PROGRAM_TEST) -run TestProgramInfluxGone -influx-down $${DOWN:-60s} -influx-rate $${RATE:-2000}
+
+.PHONY: latency
+latency: build ## publish to acknowledgement and to WebSocket frame, beside RATES readings a second
+	$(PROGRAM_TEST) -run TestProgramSensorToScreen -latency-rates $${RATES:-500,20000} -latency-duration $${DURATION:-20s}
+
+.PHONY: join
+join: ## point-to-ward lookups on one core: ours, rtree + orb, naive orb
+	$(GO) test ./geo -run xxx -bench Join -benchtime 2s
 
 .PHONY: clean
 clean: ## what was built; data stays
