@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -35,7 +34,6 @@ type Options struct {
 	// Memory is how many readings a device keeps while the server is away; 2000
 	// when zero.
 	Memory int
-	Log    *slog.Logger
 }
 
 func (o *Options) validate() error {
@@ -50,9 +48,6 @@ func (o *Options) validate() error {
 	}
 	if o.Memory == 0 {
 		o.Memory = 2000
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Devices < 0 || o.Devices > 200000 {
 		return fmt.Errorf("devices: %d, need 1 to 200000", o.Devices)
