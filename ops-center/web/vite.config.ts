@@ -33,8 +33,20 @@ function keepGlyphTop(): Plugin {
   };
 }
 
+/** Every browser that runs WebGL 2 reads woff2: the older form is left out of the program. */
+function onlyWoff2(): Plugin {
+  return {
+    name: 'only-woff2',
+    enforce: 'pre',
+    transform(code, id) {
+      if (!id.includes('@fontsource') || !id.split('?')[0].endsWith('.css')) return null;
+      return { code: code.replace(/,\s*url\([^)]*\.woff\)\s*format\('woff'\)/g, ''), map: null };
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [react(), keepGlyphTop()],
+  plugins: [react(), keepGlyphTop(), onlyWoff2()],
   // Workers are modules of their own origin: the content security policy
   // forbids blob workers.
   worker: { format: 'es' },

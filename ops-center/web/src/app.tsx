@@ -12,7 +12,7 @@ import { Login } from './panels/login.tsx';
 import { MapView } from './panels/mapview.tsx';
 import type { Wall } from './wall.ts';
 
-export function App({ wall }: { wall: Wall }) {
+export function App({ wall, refused }: { wall: Wall; refused: unknown }) {
   const { lang, t } = useLanguage();
   const signedIn = useCell(wall.signedIn);
   const selection = useCell(wall.selection);
@@ -23,6 +23,7 @@ export function App({ wall }: { wall: Wall }) {
   if (signedIn === false) {
     return (
       <Login
+        refused={refused}
         onOpen={() => {
           wall.signedIn.set(undefined);
           wall.start();

@@ -14,25 +14,26 @@ import { Wall } from './wall.ts';
  * never reaches a server's log; it is exchanged for a cookie and taken out of
  * the address before anything else happens.
  */
-async function takeToken(): Promise<void> {
+async function takeToken(): Promise<unknown> {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const token = fragment.get('token');
-  if (!token) return;
+  if (!token) return undefined;
   fragment.delete('token');
   const rest = fragment.toString();
   history.replaceState(null, '', location.pathname + location.search + (rest ? `#${rest}` : ''));
   try {
     await api.openSession(token);
+    return undefined;
   } catch (error) {
-    // The wall then asks for a token, which says what is wrong.
-    console.warn('the token of the link was not taken', error);
+    // A session from before may still hold; if not, the page that asks for a token says this.
+    return error;
   }
 }
 
 async function open(): Promise<void> {
   const host = document.getElementById('root');
   if (!host) throw new Error('index.html has no #root');
-  await takeToken();
+  const refused = await takeToken();
   // Canvas text, digits on the map among it, needs the face to be there first.
   await Promise.allSettled([
     document.fonts.load('700 16px "Be Vietnam Pro"', '1234'),
@@ -41,7 +42,7 @@ async function open(): Promise<void> {
   const wall = new Wall();
   createRoot(host).render(
     <Guard>
-      <App wall={wall} />
+      <App wall={wall} refused={refused} />
     </Guard>,
   );
   wall.start();

@@ -12,6 +12,8 @@ import { SHOWN_AT_FIRST } from './map/style.ts';
 /** Up to this many devices a wall receives the whole city, so that its figures are the city's. */
 const WHOLE_CITY = 20_000;
 const SUBSCRIBE_AFTER = 400;
+/** How often layers and rules are looked at again. */
+const SETTINGS_EVERY = 60_000;
 
 export interface Selection {
   device?: string;
@@ -65,6 +67,7 @@ export class Wall {
   #tick: ReturnType<typeof setInterval> | undefined;
   #view: [number, number, number, number] | null = null;
   #subscribing: ReturnType<typeof setTimeout> | undefined;
+  #settingsAt = 0;
   #seeded = new Set<string>();
   /** A snapshot of this hub was received. */
   #told = false;
@@ -118,7 +121,11 @@ export class Wall {
       this.riverDevice(),
     );
     this.figures.set(figures);
-    if (figures.historyOk && this.socket.link.get().state === 'live') this.#seed();
+    if (this.socket.link.get().state !== 'live') return;
+    if (Date.now() - this.#settingsAt > SETTINGS_EVERY) {
+      this.#fetchSettings().catch((error: unknown) => console.warn('map layers not fetched', error));
+    }
+    if (figures.historyOk) this.#seed();
   };
 
   /** The station in the river figure: the chosen one, else the worst, else the first. */
@@ -191,11 +198,17 @@ export class Wall {
       }
       throw error;
     }
-    if (this.layers.get() === undefined) {
-      const layers = await api.layers();
-      this.layers.set(new Set(layers.map((l) => l.name)));
-    }
-    // Rules change rarely and only draw lines in charts: without them a wall is still a wall.
+    await this.#fetchSettings();
+  }
+
+  /** What changes a few times a year: map layers and rules. */
+  async #fetchSettings(): Promise<void> {
+    this.#settingsAt = Date.now();
+    const names = (await api.layers()).map((l) => l.name).sort();
+    const before = this.layers.get();
+    // The map is made anew for another set of layers, and only then.
+    if (!before || names.join(' ') !== [...before].join(' ')) this.layers.set(new Set(names));
+    // Rules only draw lines in charts: without them a wall is still a wall.
     api.thresholds().then(
       (rules) => this.thresholds.set(rules),
       () => undefined,

@@ -164,6 +164,7 @@ function range(
   now: number,
   hours: number,
 ): string {
+  if (!lines.some((l) => l.points.length > 0)) return '';
   const from = start(lines, now, hours);
   if (from < now - hours * 3_600_000 * 0.9) return t('chart.hours', { hours });
   return t('chart.since', { time: date(lang, 'minute', from) });

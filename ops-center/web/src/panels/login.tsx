@@ -4,11 +4,16 @@ import { setLanguage, useLanguage } from '../i18n/index.ts';
 import { reason } from './context.ts';
 
 /** Asks for the screen's token once; after that the browser has a session cookie. */
-export function Login({ onOpen }: { onOpen: () => void }) {
+export function Login({ onOpen, refused }: { onOpen: () => void; refused: unknown }) {
   const { lang, t } = useLanguage();
   const [token, setToken] = useState('');
   const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState('');
+  // What the server said of the last token: the link's at first.
+  const [error, setError] = useState<unknown>(refused);
+  const wrong = error instanceof ApiError && (error.status === 401 || error.status === 403);
+  let problem = '';
+  if (wrong) problem = t('login.wrong');
+  else if (error !== undefined) problem = t('login.failed', { reason: reason(t, error) });
   return (
     <main className="login">
       <form
@@ -16,13 +21,10 @@ export function Login({ onOpen }: { onOpen: () => void }) {
         onSubmit={(e) => {
           e.preventDefault();
           setBusy(true);
-          setProblem('');
+          setError(undefined);
           api
             .openSession(token.trim())
-            .then(onOpen, (error: unknown) => {
-              const wrong = error instanceof ApiError && (error.status === 401 || error.status === 403);
-              setProblem(wrong ? t('login.wrong') : t('login.failed', { reason: reason(t, error) }));
-            })
+            .then(onOpen, setError)
             .finally(() => setBusy(false));
         }}
       >
