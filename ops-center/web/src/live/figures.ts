@@ -278,37 +278,36 @@ export class FigureBook {
 
   #fleet(figures: Figures): void {
     const city = this.#city;
-    const rows = city.profiles.map((_, profile): FleetRow & { members: number[] } => ({
-      profile,
-      total: 0,
-      online: 0,
-      alarms: 0,
-      cells: new Uint8Array(0),
-      members: [],
-    }));
+    const totals = new Uint32Array(city.profiles.length);
     for (let i = 0; i < city.devices; i++) {
-      const row = rows[city.profile[i]];
-      if (!row || city.hidden[i]) continue;
-      row.total++;
-      if (city.fresh[i] === Fresh.Fresh || city.fresh[i] === Fresh.Late) row.online++;
-      if (city.severity[i]) row.alarms++;
-      row.members.push(i);
+      if (!city.hidden[i]) totals[city.profile[i]]++;
     }
-    const shown = rows.filter((r) => r.total > 0).sort((a, b) => b.total - a.total);
-    const cellSize = Math.max(1, Math.ceil(Math.max(0, ...shown.map((r) => r.total)) / CELLS));
-    for (const row of shown) {
-      const cells = new Uint8Array(Math.ceil(row.total / cellSize)).fill(EMPTY_CELL);
-      row.members.forEach((device, k) => {
-        const cell = Math.floor(k / cellSize);
-        const severity = city.severity[device];
-        const silent = city.fresh[device] === Fresh.Stale || city.fresh[device] === Fresh.Never;
-        const is = severity || (silent ? STALE_CELL : EMPTY_CELL);
-        if (is < cells[cell]) cells[cell] = is;
-      });
-      row.cells = cells;
+    const cellSize = Math.max(1, Math.ceil(Math.max(0, ...totals) / CELLS));
+    const rows = Array.from(
+      totals,
+      (total, profile): FleetRow => ({
+        profile,
+        total,
+        online: 0,
+        alarms: 0,
+        cells: new Uint8Array(Math.ceil(total / cellSize)).fill(EMPTY_CELL),
+      }),
+    );
+    const seen = new Uint32Array(rows.length);
+    for (let i = 0; i < city.devices; i++) {
+      const profile = city.profile[i];
+      const row = rows[profile];
+      if (!row || city.hidden[i]) continue;
+      const fresh = city.fresh[i];
+      const online = fresh === Fresh.Fresh || fresh === Fresh.Late;
+      if (online) row.online++;
+      if (city.severity[i]) row.alarms++;
+      const cell = Math.floor(seen[profile]++ / cellSize);
+      const is = city.severity[i] || (online ? EMPTY_CELL : STALE_CELL);
+      if (is < row.cells[cell]) row.cells[cell] = is;
     }
     figures.cellSize = cellSize;
-    figures.fleet = shown.map(({ members: _, ...row }) => row);
+    figures.fleet = rows.filter((r) => r.total > 0).sort((a, b) => b.total - a.total);
   }
 
   #record(name: string, value: number | undefined): void {
