@@ -71,7 +71,7 @@ func (a *api) statusRoutes() {
 		Summary: "Readings are taken in", Description: "503 while they are not, with the state of each part.",
 	}, func(context.Context, *struct{}) (*readyOutput, error) {
 		r := a.Ready()
-		out := &readyOutput{Status: http.StatusOK, Body: readyView{r.Ready, r.Parts}}
+		out := &readyOutput{Status: http.StatusOK, Body: readyView(r)}
 		if out.Body.Parts == nil {
 			out.Body.Parts = map[string]string{}
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -407,7 +408,7 @@ func (s *sender) append(app storage.Appender, device devices.ID, k seriesKey, zo
 	r := s.refs[k]
 	if r == nil {
 		b := labels.NewScratchBuilder(3 + len(zones))
-		b.Add(labels.MetricName, k.name)
+		b.Add(model.MetricNameLabel, k.name)
 		b.Add(labelDevice, string(device))
 		switch k.name {
 		case nameValue:

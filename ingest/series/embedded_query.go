@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -106,7 +107,7 @@ func (v *view) values(ctx context.Context, device devices.ID, q devices.Quantity
 		n++
 		all = v.e.appendSamples(all, r)
 		return nil
-	}, equal(labels.MetricName, nameValue), equal(labelDevice, string(device)), equal(labelQuantity, string(q)))
+	}, equal(model.MetricNameLabel, nameValue), equal(labelDevice, string(device)), equal(labelQuantity, string(q)))
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func (v *view) arrivals(ctx context.Context, device devices.ID, q devices.Quanti
 				}
 			}
 			return nil
-		}, equal(labels.MetricName, name), equal(labelDevice, string(device)))
+		}, equal(model.MetricNameLabel, name), equal(labelDevice, string(device)))
 		if err != nil {
 			return err
 		}
@@ -297,7 +298,7 @@ func (e *Embedded) ByZone(ctx context.Context, q ZoneQuery) ([]devices.ZoneSerie
 		n++
 		all = e.appendSamples(all, r)
 		return nil
-	}, equal(labels.MetricName, nameValue), equal(labelQuantity, string(q.Quantity)))
+	}, equal(model.MetricNameLabel, nameValue), equal(labelQuantity, string(q.Quantity)))
 	if err != nil {
 		return nil, fmt.Errorf("%s by %s: %w", q.Quantity, q.Layer, err)
 	}
@@ -360,7 +361,7 @@ func (v *view) track(ctx context.Context, device devices.ID) ([]fix, error) {
 				}
 			}
 			return nil
-		}, equal(labels.MetricName, name), equal(labelDevice, string(device)))
+		}, equal(model.MetricNameLabel, name), equal(labelDevice, string(device)))
 		if err != nil {
 			return nil, err
 		}
@@ -416,7 +417,7 @@ func (s *embeddedShelf) span(ctx context.Context, sp span, found func(devices.ID
 			found(sp.device, key{q, s.ms()}, s.stored(arrived[at{q, s.tick}]))
 		}
 		return nil
-	}, equal(labels.MetricName, nameValue), equal(labelDevice, string(sp.device)))
+	}, equal(model.MetricNameLabel, nameValue), equal(labelDevice, string(sp.device)))
 	if err != nil {
 		return err
 	}
@@ -536,7 +537,7 @@ func (e *Embedded) lastSamples(ctx context.Context, name string, who *labels.Mat
 		return fmt.Errorf("read the series in %s: %w", e.opts.Dir, err)
 	}
 	defer func() { err = errors.Join(err, q.Close()) }()
-	set := q.Select(ctx, false, nil, equal(labels.MetricName, name), who)
+	set := q.Select(ctx, false, nil, equal(model.MetricNameLabel, name), who)
 	var metas []chunks.Meta
 	var it chunkenc.Iterator
 	for set.Next() {
