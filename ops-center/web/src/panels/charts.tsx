@@ -114,7 +114,8 @@ export function RainChart() {
       .slice(0, MOST_GAUGES)
       .map((c) => {
         const device = wall.city.id[wall.city.deviceOf[c]];
-        return { device, label: wall.deviceName(device) };
+        // Three names share a line: of "kind – place" the place tells them apart.
+        return { device, label: wall.deviceName(device).split(' – ').at(-1) ?? device };
       });
   }, [wall, measured, minute, figures?.total, figures?.rain === undefined]);
   const history = useHistory(wall, wanted, measured, RAIN_HOURS, RAIN_STEP);

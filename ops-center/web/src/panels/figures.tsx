@@ -148,7 +148,7 @@ function tiles(
       <span className="priorities">
         {([1, 2, 3, 4] as const).map((p) => (
           <span key={p} className={f.alarms[p] ? '' : 'zero'} title={t(`priority.${p}`)}>
-            <PrioritySymbol priority={p} size={15} quiet={f.alarms[p] === 0} />
+            <PrioritySymbol priority={p} size={14} quiet={f.alarms[p] === 0} />
             {number(lang, f.alarms[p])}
           </span>
         ))}

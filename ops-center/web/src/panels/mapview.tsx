@@ -116,7 +116,12 @@ export function MapView() {
         selected: a.device === selection.device,
       });
     }
-    return list.sort((a, b) => a.order - b.order).slice(0, MOST_NAMES);
+    // One name a device, with the value of its worst alarm.
+    const named = new Set<string>();
+    return list
+      .sort((a, b) => a.order - b.order)
+      .filter((n) => !named.has(`${n.lon} ${n.lat}`) && named.add(`${n.lon} ${n.lat}`))
+      .slice(0, MOST_NAMES);
   }, [alarms, wall, lang, shape, selection.device]);
   const nameKey = JSON.stringify(names);
   // biome-ignore lint/correctness/useExhaustiveDependencies: set only when a name changed
