@@ -32,7 +32,6 @@ var crashCycles = flag.Int("cycles", 6, "kill -9 and restart this many times")
 type ackHistory struct {
 	mu    sync.Mutex
 	acked map[string][]int // device to the numbers of its acknowledged readings
-	tries int
 }
 
 func (h *ackHistory) ack(device string, n int) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -281,26 +280,4 @@ func eventually(t testing.TB, within time.Duration, ok func() (bool, string)) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// metric reads one sample of /metrics, by name with labels as printed.
-func (p *process) metric(name string) (float64, bool) {
-	p.t.Helper()
-	req, _ := http.NewRequest(http.MethodGet, "http://"+p.addr.HTTP+"/metrics", nil)
-	req.Header.Set("Authorization", "Bearer "+p.token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	raw, _ := io.ReadAll(res.Body)
-	for line := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			var v float64
-			if _, err := fmt.Sscan(rest, &v); err == nil {
-				return v, true
-			}
-		}
-	}
-	return 0, false
 }
