@@ -446,38 +446,28 @@ func TestPubrelBeforePubrec(t *testing.T) {
 	}
 }
 
-// TestUnreadAcksHoldUpNobody has a client that publishes and never reads, beside
-// one that does.
-func TestUnreadAcksHoldUpNobody(t *testing.T) {
+// TestDeafClientHoldsUpNobody has a client that never reads what it is sent,
+// acknowledgements and a stream larger than any socket buffer, beside one that
+// does.
+func TestDeafClientHoldsUpNobody(t *testing.T) {
 	h := newMemory()
-	_, addr := serveMemory(t, h, Options{Window: 1000, WriteTimeout: 300 * time.Millisecond})
+	_, addr := serveMemory(t, h, Options{WriteTimeout: 300 * time.Millisecond})
 	deaf := connect311(t, addr, "deaf", true)
-	deaf.conn.(*net.TCPConn).SetReadBuffer(1)
-	flooded := make(chan struct{})
-	go flood(deaf.conn, flooded)
-	defer func() { <-flooded }()
-	defer deaf.conn.Close()
+	deaf.subscribe(version311, 1, "c", 0)
+	deaf.wantPacket(0x90)
+	for range 400 {
+		h.append(SessionKey{}, &Message{Topic: "c", Payload: make([]byte, 64<<10)})
+	}
 	w := connect311(t, addr, "d1", true)
 	for i := range 2000 {
 		id := uint16(i + 1)
+		if i < 100 {
+			deaf.publish(version311, 1, id, "x")
+		}
 		w.publish(version311, 1, id, "x")
 		w.want(fmt.Sprintf("40 02 %02x %02x", id>>8, id&0xff))
 	}
 	h.waitEvent(t, "offline deaf slow")
-}
-
-// flood writes until the other end has had enough.
-func flood(c net.Conn, done chan<- struct{}) {
-	defer close(done)
-	b := []byte{0xc0, 0}
-	for range 12 {
-		b = append(b, b...)
-	}
-	for {
-		if _, err := c.Write(b); err != nil {
-			return
-		}
-	}
 }
 
 func TestStopAcknowledgesWhatIsInFlight(t *testing.T) {

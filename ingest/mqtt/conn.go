@@ -99,7 +99,9 @@ func (s *Server) newConn(nc net.Conn) *conn {
 func (c *conn) end(e End) {
 	c.mu.Lock()
 	wait := e.wait
-	if c.ended == nil {
+	// Writing to a client that does not wait for its acknowledgements may fail
+	// before its DISCONNECT is handled, which is what it meant to say.
+	if c.ended == nil || c.ended.Cause == CauseClosed && e.Cause == CauseDisconnect {
 		c.ended = &e
 	}
 	wait = wait && c.ended.wait
@@ -208,16 +210,20 @@ func (c *conn) read() {
 	defer c.recovered()
 	for {
 		first, body, err := c.next(c.srv.opts.MaxPacket)
-		if err == nil {
+		ending := c.ending.Load()
+		switch {
+		case ending && err != nil:
+			return
+		case ending && first>>4 != typeDisconnect:
+			continue // it comes again
+		case err == nil:
 			c.srv.metrics.received[first>>4].Inc()
 			c.fresh = true
 			err = c.handle(first, body)
 		}
-		if err != nil {
-			if !c.ending.Load() {
-				c.end(c.endOf(err))
-			}
-			return
+		var asked *errEnd
+		if err != nil && (errors.As(err, &asked) || !c.ending.Load()) {
+			c.end(c.endOf(err))
 		}
 	}
 }

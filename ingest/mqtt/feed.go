@@ -93,7 +93,7 @@ func (f *feed) start() {
 func (f *feed) stop() {
 	f.cancel()
 	if !f.runs {
-		f.src.Close()
+		f.closeSource()
 		return
 	}
 	f.c.mu.Lock()
@@ -106,11 +106,7 @@ func (f *feed) run() {
 	defer f.c.feeds.Done()
 	defer close(f.done)
 	defer f.c.recovered()
-	defer func() {
-		if f.src != nil {
-			f.src.Close()
-		}
-	}()
+	defer f.closeSource()
 	for pause := time.Duration(0); ; {
 		m, err := f.src.Next(f.ctx)
 		switch {
@@ -135,7 +131,7 @@ func (f *feed) reopen(cause error, pause time.Duration) bool {
 	c := f.c
 	c.log.Warn("mqtt: the stream of a subscription broke, it is opened again", "principal", c.sess.key.Principal,
 		"filter", f.sub.filter, "after", pause, "error", cause)
-	f.setSource(nil).Close()
+	f.closeSource()
 	for {
 		t := time.NewTimer(pause)
 		select {
@@ -146,7 +142,9 @@ func (f *feed) reopen(cause error, pause time.Duration) bool {
 		}
 		src, err := c.peer.Subscribe(f.ctx, Subscription{Session: c.sess.key, Filter: f.sub.filter, QoS: f.sub.qos, Resume: true})
 		if err == nil {
-			f.setSource(src)
+			f.sub.acking.Lock()
+			f.src = src
+			f.sub.acking.Unlock()
 			f.settle()
 			return true
 		}
@@ -159,11 +157,16 @@ func (f *feed) reopen(cause error, pause time.Duration) bool {
 	}
 }
 
-func (f *feed) setSource(src Source) (old Source) {
+// closeSource makes sure that the Source hears nothing after its Close. What is
+// acknowledged from then on is told to the next one.
+func (f *feed) closeSource() {
 	f.sub.acking.Lock()
-	defer f.sub.acking.Unlock()
-	old, f.src = f.src, src
-	return old
+	src := f.src
+	f.src = nil
+	f.sub.acking.Unlock()
+	if src != nil {
+		src.Close()
+	}
 }
 
 // deliver queues one message for the client, waiting until there is room for

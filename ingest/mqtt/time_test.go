@@ -397,3 +397,25 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 		h.ack(0).Done(nil)
 	})
 }
+
+// TestImpatientClient says good-bye and leaves without its acknowledgements,
+// which fail to be written before or after its DISCONNECT is handled.
+func TestImpatientClient(t *testing.T) {
+	for range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			h := newMemory()
+			l := newPipeListener()
+			servePipe(t, h, Options{}, l)
+			w := l.dial(t)
+			w.send("10 17 00 04 'MQTT' 04 06 00 3c 00 02 'w1' 00 01 't' 00 04 'gone'")
+			w.wantPacket(0x20)
+			w.send("32 06 00 01 't' 00 01 'x' 32 06 00 01 't' 00 02 'y' e0 00")
+			w.conn.Close()
+			h.waitEvent(t, "offline w1 disconnect")
+			synctest.Wait()
+			if got := h.payloads(); len(got) == 0 || got[len(got)-1] == "gone" {
+				t.Errorf("published %q, want no will", got)
+			}
+		})
+	}
+}
