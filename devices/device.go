@@ -18,14 +18,19 @@ type Device struct {
 	Simulated bool `json:"simulated,omitempty"`
 	// TokenHash is the SHA-256 of the device's token. The token has 256 random
 	// bits, so a slow hash would protect nothing.
-	TokenHash []byte    `json:"tokenHash,omitempty"`
-	Added     time.Time `json:"added"`
+	TokenHash []byte `json:"tokenHash,omitempty"`
+	// Credentials are what else it may prove itself by.
+	Credentials []Credential `json:"credentials,omitempty"`
+	// Revoked is when all its credentials were last taken away: a certificate of
+	// a device CA issued before it does not count.
+	Revoked time.Time `json:"revoked,omitzero"`
+	Added   time.Time `json:"added"`
 }
 
-// Public is the device as others may see it: without its credential.
+// Public is the device as others may see it: without its credentials.
 func (d *Device) Public() *Device {
 	p := *d
-	p.TokenHash = nil
+	p.TokenHash, p.Credentials = nil, nil
 	return &p
 }
 

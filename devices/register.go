@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -79,8 +78,8 @@ func OpenRegister(ctx context.Context, store Store, c *Catalogue) (*Register, er
 func (r *Register) Catalogue() *Catalogue { return r.catalogue }
 
 // Add registers a device and gives its token, which is kept as a hash only and
-// never shown again. A device that brings a TokenHash keeps it, and the token is
-// empty then.
+// never shown again. A device that brings a TokenHash or other credentials keeps
+// them, and the token is empty then.
 func (r *Register) Add(ctx context.Context, d Device) (token string, err error) {
 	tokens, err := r.AddAll(ctx, []Device{d})
 	if err != nil {
@@ -111,7 +110,7 @@ func (r *Register) AddAll(ctx context.Context, list []Device) (tokens []string, 
 		if _, ok := r.byID.Load(d.ID); ok || entries[string(d.ID)] != nil {
 			return nil, fmt.Errorf("adding device %q: %w", d.ID, ErrDeviceExists)
 		}
-		if len(d.TokenHash) == 0 {
+		if len(d.TokenHash) == 0 && len(d.Credentials) == 0 {
 			tokens[i], d.TokenHash = newToken()
 		}
 		if entries[string(d.ID)], err = json.Marshal(&d); err != nil {
@@ -172,7 +171,7 @@ func (r *Register) Update(ctx context.Context, id ID, change func(*Device) error
 		return fmt.Errorf("changing device %q: %w", id, ErrNoDevice)
 	}
 	d := *old
-	d.TokenHash = slices.Clone(old.TokenHash)
+	d.TokenHash, d.Credentials = slices.Clone(old.TokenHash), slices.Clone(old.Credentials)
 	if err := change(&d); err != nil {
 		return fmt.Errorf("changing device %q: %w", id, err)
 	}
@@ -264,6 +263,9 @@ func (r *Register) validate(d *Device) error {
 	if len(d.TokenHash) != 0 && len(d.TokenHash) != sha256.Size {
 		return fmt.Errorf("a token hash has %d bytes, not %d", sha256.Size, len(d.TokenHash))
 	}
+	if err := validCredentials(d); err != nil {
+		return err
+	}
 	if d.Upstream != "" {
 		if _, err := ParseID(string(d.Upstream)); err != nil {
 			return fmt.Errorf("upstream: %w", err)
@@ -279,25 +281,29 @@ func (r *Register) validate(d *Device) error {
 // wrong token cost the same time, and the Refusals differ in nothing but the
 // reason, which is for the record and not for the answer.
 func (r *Register) Authenticate(id ID, token string) (*Device, error) {
-	var none [sha256.Size]byte
+	d, _, err := r.ProveToken(id, token)
+	return d, err
+}
+
+// ProveToken is Authenticate for a session, which keeps the proof.
+func (r *Register) ProveToken(id ID, token string) (*Device, Proof, error) {
 	d, ok := r.Get(id)
-	want := none[:]
-	if ok && len(d.TokenHash) == sha256.Size {
-		want = d.TokenHash
+	claimed := d
+	if !ok {
+		claimed = &Device{TokenHash: make([]byte, sha256.Size)}
 	}
-	got := sha256.Sum256([]byte(token))
-	match := subtle.ConstantTimeCompare(got[:], want) == 1
+	proof, match := claimed.token(sha256.Sum256([]byte(token)), time.Now())
 	const detail = "device and token do not match"
 	if _, err := ParseID(string(id)); err != nil {
 		id = "" // not to carry a stranger's text into the record as an id
 	}
 	switch {
 	case !ok || d.State == Retired:
-		return nil, &Refusal{Reason: ReasonUnknownDevice, Device: id, Detail: detail}
+		return nil, Proof{}, &Refusal{Reason: ReasonUnknownDevice, Device: id, Detail: detail}
 	case !match:
-		return nil, &Refusal{Reason: ReasonBadCredential, Device: id, Detail: detail}
+		return nil, Proof{}, &Refusal{Reason: ReasonBadCredential, Device: id, Detail: detail}
 	}
-	return d, nil
+	return d, proof, nil
 }
 
 func newToken() (token string, hash []byte) {
