@@ -12,8 +12,13 @@ type Device struct {
 	State LifeState `json:"state"`
 	// Upstream is the node it hangs on (gateway, cabinet), empty when none.
 	Upstream ID `json:"upstream,omitempty"`
-	// Owner is the department answerable for it.
+	// Owner is the department answerable for it; Departments knows its head.
 	Owner string `json:"owner,omitempty"`
+	// Site is where it stands in people's words: a street, a roof, a cabinet.
+	Site string `json:"site,omitempty"`
+	// Model is the maker's name for what it is, Firmware the version it runs.
+	Model    string `json:"model,omitempty"`
+	Firmware string `json:"firmware,omitempty"`
 	// Simulated devices are marked wherever they are shown.
 	Simulated bool `json:"simulated,omitempty"`
 	// TokenHash is the SHA-256 of the device's token. The token has 256 random
@@ -33,13 +38,3 @@ func (d *Device) Public() *Device {
 	p.TokenHash, p.Credentials = nil, nil
 	return &p
 }
-
-// LifeState is a device's place in its life cycle.
-type LifeState string
-
-const (
-	Quarantine  LifeState = "quarantined" // known, its reports are kept but not shown
-	Active      LifeState = "active"
-	Maintenance LifeState = "maintenance" // reports are stored, alarms are not raised
-	Retired     LifeState = "retired"
-)

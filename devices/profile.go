@@ -1,6 +1,9 @@
 package devices
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Profile is what the devices of one kind have in common: what they may say,
 // how often, in which bytes.
@@ -21,9 +24,34 @@ type Profile struct {
 	Main Quantity `json:"main" yaml:"main"`
 	// Fields are what a device may send; none means every quantity there is.
 	Fields []Field `json:"fields" yaml:"fields"`
+	// Norm is what a device of this profile has to be; enrolment keeps it.
+	Norm Norm `json:"norm,omitzero" yaml:"norm,omitempty"`
 
 	// index maps names and aliases to rules; a Catalogue fills it in.
 	index map[string]*rule
+}
+
+// profileJSON is a profile as others read it: its interval in seconds.
+type profileJSON struct {
+	*profileFields
+	Interval float64 `json:"interval"`
+}
+
+type profileFields Profile
+
+// MarshalJSON writes the interval in seconds.
+func (p *Profile) MarshalJSON() ([]byte, error) {
+	return json.Marshal(profileJSON{(*profileFields)(p), p.Interval.Seconds()})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *Profile) UnmarshalJSON(b []byte) error {
+	in := profileJSON{profileFields: (*profileFields)(p)}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	p.Interval = time.Duration(in.Interval * float64(time.Second)).Round(time.Millisecond)
+	return nil
 }
 
 // Field is one quantity of a profile.

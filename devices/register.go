@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // Store keeps the register's entries over restarts. PutAll keeps all or reports
@@ -28,6 +29,7 @@ type Store interface {
 var (
 	ErrNoDevice     = errors.New("no such device")
 	ErrDeviceExists = errors.New("the device exists already")
+	ErrLifeCycle    = errors.New("the device's life does not go that way")
 )
 
 // Register is all devices there are, in memory. A *Device it gives out is
@@ -104,7 +106,7 @@ func (r *Register) AddAll(ctx context.Context, list []Device) (tokens []string, 
 		if d.Added.IsZero() {
 			d.Added = now
 		}
-		if err := r.validate(&d); err != nil {
+		if err := r.validate(nil, &d); err != nil {
 			return nil, fmt.Errorf("adding device %q: %w", d.ID, err)
 		}
 		if _, ok := r.byID.Load(d.ID); ok || entries[string(d.ID)] != nil {
@@ -178,7 +180,7 @@ func (r *Register) Update(ctx context.Context, id ID, change func(*Device) error
 	if d.ID != id {
 		return fmt.Errorf("changing device %q: an id is for life; add %q as a device of its own", id, d.ID)
 	}
-	if err := r.validate(&d); err != nil {
+	if err := r.validate(old, &d); err != nil {
 		return fmt.Errorf("changing device %q: %w", id, err)
 	}
 	value, err := json.Marshal(&d)
@@ -245,20 +247,39 @@ func (r *Register) OnChange(watch func(*Device)) {
 	r.watchers = append(r.watchers, watch)
 }
 
-func (r *Register) validate(d *Device) error {
+// maxText bounds a name or another text of an entry, in bytes.
+const maxText = 200
+
+// maxNodes bounds the chain of nodes a device hangs on.
+const maxNodes = 16
+
+// validate checks d, which is new or takes the place of old.
+func (r *Register) validate(old, d *Device) error {
 	if _, err := ParseID(string(d.ID)); err != nil {
 		return err
 	}
-	if _, ok := r.catalogue.Profile(d.Profile); !ok {
+	profile, ok := r.catalogue.Profile(d.Profile)
+	if !ok && (old == nil || old.Profile != d.Profile) {
 		return fmt.Errorf("profile %q is not in the catalogue", d.Profile)
+	}
+	if ok {
+		if err := profile.checkNorm(old, d); err != nil {
+			return err
+		}
+	}
+	for _, text := range []string{d.Name, d.Owner, d.Site, d.Model, d.Firmware} {
+		if len(text) > maxText || !utf8.ValidString(text) {
+			return fmt.Errorf("%.40q: name, owner, site, model and firmware are UTF-8 of at most %d bytes", text, maxText)
+		}
 	}
 	if !(d.At.Lat >= -90 && d.At.Lat <= 90 && d.At.Lon >= -180 && d.At.Lon <= 180) {
 		return fmt.Errorf("lat %g, lon %g is not on earth; are they swapped?", d.At.Lat, d.At.Lon)
 	}
-	switch d.State {
-	case Quarantine, Active, Maintenance, Retired:
-	default:
-		return fmt.Errorf("state %q: use quarantined, active, maintenance or retired", d.State)
+	if !d.State.Known() {
+		return fmt.Errorf("state %q: use announced, quarantined, active, maintenance or retired", d.State)
+	}
+	if old != nil && old.State != d.State && !old.State.May(d.State) {
+		return fmt.Errorf("%w: from %s it may become %s", ErrLifeCycle, old.State, join(old.State.Next()))
 	}
 	if len(d.TokenHash) != 0 && len(d.TokenHash) != sha256.Size {
 		return fmt.Errorf("a token hash has %d bytes, not %d", sha256.Size, len(d.TokenHash))
@@ -270,11 +291,39 @@ func (r *Register) validate(d *Device) error {
 		if _, err := ParseID(string(d.Upstream)); err != nil {
 			return fmt.Errorf("upstream: %w", err)
 		}
-		if d.Upstream == d.ID {
-			return errors.New("upstream is the device itself")
+		if err := r.checkUpstream(d); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// checkUpstream refuses a device that would hang on itself, over however many
+// nodes. A node that is not registered yet is not an error: a list of devices
+// has no order.
+func (r *Register) checkUpstream(d *Device) error {
+	if d.Upstream == d.ID {
+		return errors.New("upstream is the device itself")
+	}
+	node := d.Upstream
+	for range maxNodes {
+		n, ok := r.Get(node)
+		if !ok || n.Upstream == "" {
+			return nil
+		}
+		if node = n.Upstream; node == d.ID {
+			return fmt.Errorf("upstream: %s hangs on %s already", d.Upstream, d.ID)
+		}
+	}
+	return fmt.Errorf("upstream: %s is more than %d nodes deep", d.Upstream, maxNodes)
+}
+
+func join(states []LifeState) string {
+	names := make([]string, len(states))
+	for i, s := range states {
+		names[i] = string(s)
+	}
+	return strings.Join(names, ", ")
 }
 
 // Authenticate checks a device's token. An unknown device, a retired one and a
