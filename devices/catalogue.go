@@ -136,6 +136,9 @@ func (p *Profile) validate() error {
 	if p.Interval <= 0 {
 		return errors.New("interval is missing: how long between two reports?")
 	}
+	if err := p.validateCommands(); err != nil {
+		return err
+	}
 	if err := p.Norm.validate(); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func TestDefaultCatalogue(t *testing.T) {
 	if got := len(c.Quantities()); got != len(want) {
 		t.Errorf("got %d quantities, want %d", got, len(want))
 	}
-	profiles := strings.Fields("air-quality river-level rain-gauge flooded-road traffic-counter noise weather parking street-light water-pressure transformer bus gateway generic")
+	profiles := strings.Fields("air-quality river-level rain-gauge flooded-road traffic-counter noise weather parking street-light water-pressure transformer bus gateway siren pump sign generic")
 	for _, name := range profiles {
 		p, ok := c.Profile(strings.ReplaceAll(name, "-", "_"))
 		if !ok || p.Name != name || p.Label["vi"] == "" || p.Label["en"] == "" || p.Class == "" {

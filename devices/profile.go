@@ -24,6 +24,9 @@ type Profile struct {
 	Main Quantity `json:"main" yaml:"main"`
 	// Fields are what a device may send; none means every quantity there is.
 	Fields []Field `json:"fields" yaml:"fields"`
+	// Commands are what a device may be told; none means every name there is.
+	Commands []CommandKind `json:"commands,omitempty" yaml:"commands,omitempty"`
+
 	// Norm is what a device of this profile has to be; enrolment keeps it.
 	Norm Norm `json:"norm,omitzero" yaml:"norm,omitempty"`
 

@@ -2,79 +2,117 @@ package ingest
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"vonglau/devices"
 	"vonglau/ingest/journal"
-	"vonglau/ingest/mqtt"
 )
-
-// Command is an instruction to one device. It is valid until Expires and is
-// never delivered after that, however long the device was away.
-type Command struct {
-	ID      string          `json:"id"`
-	Name    string          `json:"name"`
-	Args    json.RawMessage `json:"args,omitempty"`
-	Issued  time.Time       `json:"issued"`
-	Expires time.Time       `json:"expires"`
-}
-
-// ErrBadCommand is wrapped by the error of a command that cannot be sent.
-var ErrBadCommand = errors.New("bad command")
 
 const (
 	// maxCommand bounds a command's arguments.
 	maxCommand = 16 << 10
-	// maxWaiting bounds the commands that wait for one device.
+	// maxWaiting bounds the commands of one device that are not finished.
 	maxWaiting = 256
 	// maxTTL bounds how long a command may wait.
 	maxTTL = 30 * 24 * time.Hour
+	// keptFinished is how many finished commands of a device are remembered; the
+	// log has the older ones.
+	keptFinished = 64
+	// secondPerson is how long a dangerous command waits for one.
+	secondPerson = 15 * time.Minute
 )
 
-// Commands is what devices are told to do: a record on disk, and a stream for
-// each device that subscribes to devices/{id}/commands.
+// CommandsOptions of Commands; all but Now and Errs are needed.
+type CommandsOptions struct {
+	Log      *journal.Log
+	Cursors  *journal.Bucket
+	Register *devices.Register
+	Now      func() time.Time
+	Errs     *slog.Logger
+}
+
+// Commands is what devices are told to do: a record on disk, folded into the
+// state of each command, and a stream for each device that listens.
+//
+// The record holds, under a subject of the form verb/device:
+//
+//	command    the command as it was asked for
+//	approved   a second person let it go
+//	withdrawn  somebody took it back
+//	delivered  the device's protocol acknowledged it
+//	answer     what the device said, byte for byte
+//
+// A command is streamed in the order of the act that let it go. The fold does
+// not depend on the order of answers, because those of one device may be
+// recorded side by side: a command never goes back, and of two equals the later
+// in the record counts. Expiry is no act; it is looked at when it matters.
 type Commands struct {
-	log     *journal.Log
-	cursors *journal.Bucket
-	now     func() time.Time
-	errs    *slog.Logger
+	opt   CommandsOptions
+	order [64]sync.Mutex // by device: acts that let go are in memory in the order of the record
+	seed  maphash.Seed
 
-	mu      sync.Mutex
-	waiting map[devices.ID][]queued // oldest first
-	grown   map[devices.ID]chan struct{}
-	last    uint64
+	mu       sync.Mutex
+	lists    map[devices.ID][]*command // in the order asked for
+	grown    map[devices.ID]chan struct{}
+	last     uint64
+	watchers []func(devices.Command)
 }
 
-type queued struct {
-	seq     uint64
-	expires time.Time
-	payload []byte
+// command is one with what the streams need.
+type command struct {
+	devices.Command
+	seq     uint64 // of the act that let it go, 0 before
+	said    uint64 // sequence of the answer in Result
+	payload []byte // as the device gets it
 }
 
-// OpenCommands reads the commands that still wait.
-func OpenCommands(ctx context.Context, log *journal.Log, cursors *journal.Bucket, now func() time.Time, errs *slog.Logger) (*Commands, error) {
-	c := &Commands{
-		log: log, cursors: cursors, now: now, errs: errs,
-		waiting: map[devices.ID][]queued{}, grown: map[devices.ID]chan struct{}{},
+// The acts.
+const (
+	actCommand   = "command"
+	actApproved  = "approved"
+	actWithdrawn = "withdrawn"
+	actDelivered = "delivered"
+	actAnswer    = "answer"
+)
+
+// act is the body of all but command and answer.
+type act struct {
+	ID string    `json:"id"`
+	By string    `json:"by,omitempty"`
+	At time.Time `json:"at,omitzero"`
+}
+
+// OpenCommands reads what the record says of every command.
+func OpenCommands(ctx context.Context, o CommandsOptions) (*Commands, error) {
+	if o.Log == nil || o.Cursors == nil || o.Register == nil {
+		return nil, errors.New("commands: Log, Cursors and Register are needed")
 	}
-	err := log.Read(ctx, 1, func(seq uint64, _ time.Time, subject string, data []byte) error {
-		c.last = max(c.last, seq)
-		id, ok := strings.CutPrefix(subject, subjectCommand)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Errs == nil {
+		o.Errs = slog.New(slog.DiscardHandler)
+	}
+	c := &Commands{
+		opt: o, seed: maphash.MakeSeed(), lists: map[devices.ID][]*command{}, grown: map[devices.ID]chan struct{}{},
+	}
+	err := o.Log.Read(ctx, 1, func(seq uint64, at time.Time, subject string, data []byte) error {
+		verb, device, ok := strings.Cut(subject, "/")
 		if !ok {
-			return nil // an answer
+			return fmt.Errorf("command log, act %d: subject %q", seq, subject)
 		}
-		var cmd Command
-		if err := json.Unmarshal(data, &cmd); err != nil {
-			return fmt.Errorf("command %d for %s: %w", seq, id, err)
+		if _, err := c.apply(seq, at.UTC(), verb, devices.ID(device), slices.Clone(data)); err != nil && !errors.Is(err, devices.ErrNoCommand) {
+			return fmt.Errorf("command log, act %d for %s: %w", seq, device, err)
 		}
-		c.queue(devices.ID(id), queued{seq, cmd.Expires, append([]byte(nil), data...)})
 		return nil
 	})
 	if err != nil {
@@ -83,166 +121,318 @@ func OpenCommands(ctx context.Context, log *journal.Log, cursors *journal.Bucket
 	return c, nil
 }
 
-const (
-	subjectCommand = "command/"
-	subjectAnswer  = "answer/"
-)
-
-// Send records a command and lets the device have it. It returns when the
-// command is on disk.
-func (c *Commands) Send(ctx context.Context, device devices.ID, name string, args json.RawMessage, ttl time.Duration) (Command, error) {
+// Send records a command and, unless it needs a second person, lets the device
+// have it. It returns when the command is on disk.
+func (c *Commands) Send(ctx context.Context, r devices.CommandRequest) (devices.Command, error) {
+	kind, err := c.kind(r)
 	switch {
-	case name == "" || len(name) > 64:
-		return Command{}, fmt.Errorf("%w: name %.80q: 1 to 64 characters", ErrBadCommand, name)
-	case ttl <= 0 || ttl > maxTTL:
-		return Command{}, fmt.Errorf("%w: time to live %s: more than 0 and at most %s", ErrBadCommand, ttl, maxTTL)
-	case len(args) > maxCommand:
-		return Command{}, fmt.Errorf("%w: %d bytes of arguments, at most %d", ErrBadCommand, len(args), maxCommand)
+	case err != nil:
+		return devices.Command{}, err
+	case r.TTL <= 0 || r.TTL > maxTTL:
+		return devices.Command{}, fmt.Errorf("%w: time to live %s: more than 0 and at most %s", devices.ErrBadCommand, r.TTL, maxTTL)
+	case len(r.Args) > maxCommand:
+		return devices.Command{}, fmt.Errorf("%w: %d bytes of arguments, at most %d", devices.ErrBadCommand, len(r.Args), maxCommand)
+	case len(r.Args) > 0 && !json.Valid(r.Args):
+		return devices.Command{}, fmt.Errorf("%w: the arguments are not JSON", devices.ErrBadCommand)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.now().UTC().Truncate(time.Millisecond)
-	if c.prune(device, now); len(c.waiting[device]) >= maxWaiting {
-		return Command{}, fmt.Errorf("%w: %d commands wait for %s already", ErrBadCommand, maxWaiting, device)
+	defer c.inOrder(r.Device)()
+	now := c.opt.Now().UTC().Truncate(time.Millisecond)
+	if c.open(r.Device, now) >= maxWaiting {
+		return devices.Command{}, fmt.Errorf("%w: %d commands wait for %s already", devices.ErrBadCommand, maxWaiting, r.Device)
 	}
-	cmd := Command{
-		ID: "c" + strconv.FormatUint(c.last+1, 10), Name: name, Args: args, Issued: now, Expires: now.Add(ttl),
+	cmd := devices.Command{
+		ID: "c" + strings.ToLower(rand.Text()[:15]), Device: r.Device, Name: r.Name, Args: r.Args, TTL: r.TTL, By: r.By,
+		Dangerous: kind.Dangerous, Asked: now, Issued: now, Expires: now.Add(r.TTL), State: devices.CommandWaiting, Changed: now,
 	}
-	payload, err := json.Marshal(cmd)
-	if err != nil {
-		return Command{}, fmt.Errorf("%w: arguments are not JSON: %w", ErrBadCommand, err)
+	if kind.Dangerous {
+		cmd.State, cmd.Issued, cmd.Expires = devices.CommandProposed, time.Time{}, now.Add(secondPerson)
 	}
-	seq, err := c.log.Append(ctx, subjectCommand+string(device), payload)
-	if err != nil {
-		return Command{}, fmt.Errorf("recording the command: %w", err)
-	}
-	c.last = seq
-	c.queue(device, queued{seq, cmd.Expires, payload})
-	return cmd, nil
+	return c.record(ctx, actCommand, r.Device, cmd)
 }
 
-// Answer records what a device said of a command.
+// kind checks that the device exists and knows the command.
+func (c *Commands) kind(r devices.CommandRequest) (devices.CommandKind, error) {
+	none := devices.CommandKind{}
+	d, ok := c.opt.Register.Get(r.Device)
+	if !ok {
+		return none, fmt.Errorf("command %.64q for %.64q: %w", r.Name, r.Device, devices.ErrNoDevice)
+	}
+	p, known := c.opt.Register.Catalogue().Profile(d.Profile)
+	switch {
+	case r.Name == "" || len(r.Name) > 64:
+		return none, fmt.Errorf("%w: name %.80q: 1 to 64 characters", devices.ErrBadCommand, r.Name)
+	case d.State == devices.Retired:
+		return none, fmt.Errorf("%w: %s is retired", devices.ErrBadCommand, d.ID)
+	case r.System:
+		return none, nil
+	case r.Name == devices.CommandFirmware:
+		return none, fmt.Errorf("%w: firmware is sent by campaigns", devices.ErrBadCommand)
+	case !known:
+		return none, fmt.Errorf("%w: the profile %q of %s is not in the catalogue", devices.ErrBadCommand, d.Profile, d.ID)
+	}
+	return p.Command(r.Name)
+}
+
+// Approve lets a dangerous command go. Its time to live begins.
+func (c *Commands) Approve(ctx context.Context, device devices.ID, id, by string) (devices.Command, error) {
+	defer c.inOrder(device)()
+	now := c.opt.Now().UTC().Truncate(time.Millisecond)
+	cmd, err := c.Get(device, id)
+	switch {
+	case err != nil:
+		return cmd, err
+	case cmd.State != devices.CommandProposed:
+		return cmd, fmt.Errorf("approving %s: %w: it is %s", id, devices.ErrCommandState, cmd.State)
+	case by == "" || by == cmd.By:
+		return cmd, fmt.Errorf("approving %s: %w", id, devices.ErrSamePerson)
+	}
+	return c.record(ctx, actApproved, device, act{ID: id, By: by, At: now})
+}
+
+// Withdraw takes back a command that has not been delivered.
+func (c *Commands) Withdraw(ctx context.Context, device devices.ID, id, by string) (devices.Command, error) {
+	defer c.inOrder(device)()
+	cmd, err := c.Get(device, id)
+	switch {
+	case err != nil:
+		return cmd, err
+	case cmd.State != devices.CommandProposed && cmd.State != devices.CommandWaiting:
+		return cmd, fmt.Errorf("withdrawing %s: %w: it is %s", id, devices.ErrCommandState, cmd.State)
+	}
+	return c.record(ctx, actWithdrawn, device, act{ID: id, By: by})
+}
+
+// Answer records what a device said of a command. The error of an answer that
+// makes no sense is a *devices.Refusal.
 func (c *Commands) Answer(ctx context.Context, device devices.ID, payload []byte) error {
-	seq, err := c.log.Append(ctx, subjectAnswer+string(device), payload)
-	c.mu.Lock()
-	c.last = max(c.last, seq)
-	c.mu.Unlock()
+	if len(payload) > maxCommand {
+		return devices.Refuse(devices.ReasonTooLarge, "an answer has at most %d bytes", maxCommand)
+	}
+	a, err := devices.ParseCommandAnswer(payload)
+	if err != nil {
+		return err
+	}
+	if _, err := c.Get(device, a.ID); err != nil {
+		return devices.Refuse(devices.ReasonMalformed, "no command %.64q was given to %s", a.ID, device)
+	}
+	_, err = c.record(ctx, actAnswer, device, json.RawMessage(payload))
 	return err
 }
 
-// queue is called with mu held, or before anybody else knows c.
-func (c *Commands) queue(device devices.ID, q queued) {
-	if !q.expires.After(c.now()) {
-		return
-	}
-	c.waiting[device] = append(c.waiting[device], q)
-	if grown := c.grown[device]; grown != nil {
-		close(grown)
-		delete(c.grown, device)
-	}
-}
-
-// prune forgets what has expired; with mu held.
-func (c *Commands) prune(device devices.ID, now time.Time) {
-	list := c.waiting[device]
-	kept := list[:0]
-	for _, q := range list {
-		if q.expires.After(now) {
-			kept = append(kept, q)
+// delivered records that a device's protocol has the command let go by act seq.
+func (c *Commands) delivered(ctx context.Context, device devices.ID, seq uint64) error {
+	id := ""
+	c.mu.Lock()
+	for _, cmd := range c.lists[device] {
+		if cmd.seq == seq && cmd.State == devices.CommandWaiting {
+			id = cmd.ID
 		}
 	}
-	if len(kept) == 0 {
-		delete(c.waiting, device)
-		return
+	c.mu.Unlock()
+	if id == "" {
+		return nil
 	}
-	c.waiting[device] = kept
+	_, err := c.record(ctx, actDelivered, device, act{ID: id})
+	return err
 }
 
-// next gives the oldest valid command after seq, or a channel that is closed
-// when there may be one.
-func (c *Commands) next(device devices.ID, seq uint64) (queued, <-chan struct{}) {
+// Get is a command as it stands.
+func (c *Commands) Get(device devices.ID, id string) (devices.Command, error) {
+	now := c.opt.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.prune(device, c.now())
-	for _, q := range c.waiting[device] {
-		if q.seq > seq {
-			return q, nil
-		}
+	if cmd := c.find(device, id); cmd != nil {
+		return cmd.at(now), nil
 	}
-	if c.grown[device] == nil {
-		c.grown[device] = make(chan struct{})
-	}
-	return queued{}, c.grown[device]
+	return devices.Command{}, fmt.Errorf("%w: %.64q for %s", devices.ErrNoCommand, id, device)
 }
 
-// subscribe opens the stream of one subscription. A session that resumes goes
-// on behind its last acknowledgement; a new one begins now, because whoever
-// asks for a clean start asks not to be told what was before.
-func (c *Commands) subscribe(s mqtt.Subscription, device devices.ID, topic string) mqtt.Source {
-	source := &commandSource{
-		c: c, device: device, topic: topic, key: cursorKey(s.Session), gone: make(chan struct{}),
+// List gives a device's commands, the newest first.
+func (c *Commands) List(device devices.ID) []devices.Command {
+	now := c.opt.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]devices.Command, 0, len(c.lists[device]))
+	for _, cmd := range slices.Backward(c.lists[device]) {
+		list = append(list, cmd.at(now))
 	}
-	if s.Resume {
-		if raw, ok := c.cursors.Get(source.key); ok {
-			source.at, _ = strconv.ParseUint(string(raw), 10, 64)
-		}
-	} else {
-		c.mu.Lock()
-		source.at = c.last
-		c.mu.Unlock()
-	}
-	return source
+	return list
 }
 
-// forget deletes a session's cursor.
-func (c *Commands) forget(s mqtt.SessionKey) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if _, ok := c.cursors.Get(cursorKey(s)); !ok {
+// Watch calls watch with each command that changes, after it is on disk. It
+// must not block, nor call Commands.
+func (c *Commands) Watch(watch func(devices.Command)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watchers = append(c.watchers, watch)
+}
+
+func (c *Commands) inOrder(device devices.ID) (unlock func()) {
+	m := &c.order[maphash.String(c.seed, string(device))%uint64(len(c.order))]
+	m.Lock()
+	return m.Unlock
+}
+
+// record puts an act on disk and folds it in.
+func (c *Commands) record(ctx context.Context, verb string, device devices.ID, body any) (devices.Command, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return devices.Command{}, fmt.Errorf("%w: %w", devices.ErrBadCommand, err)
+	}
+	seq, err := c.opt.Log.Append(ctx, verb+"/"+string(device), data)
+	if err != nil {
+		return devices.Command{}, fmt.Errorf("recording a command of %s: %w", device, err)
+	}
+	return c.apply(seq, c.opt.Now().UTC().Truncate(time.Millisecond), verb, device, data)
+}
+
+// apply folds one act in and gives the command as it is then.
+func (c *Commands) apply(seq uint64, at time.Time, verb string, device devices.ID, data []byte) (devices.Command, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last, seq)
+	if verb == actCommand {
+		cmd := &command{}
+		if err := json.Unmarshal(data, &cmd.Command); err != nil {
+			return devices.Command{}, err
+		}
+		c.lists[device] = append(c.lists[device], cmd)
+		if cmd.State == devices.CommandWaiting {
+			c.letGo(cmd, seq)
+		}
+		c.forgetFinished(device)
+		return c.tell(cmd), nil
+	}
+	var a struct {
+		ID     string               `json:"id"`
+		By     string               `json:"by"`
+		At     time.Time            `json:"at"`
+		State  devices.CommandState `json:"state"`
+		Result json.RawMessage      `json:"result"`
+	}
+	if err := json.Unmarshal(data, &a); err != nil {
+		return devices.Command{}, err
+	}
+	cmd := c.find(device, a.ID)
+	if cmd == nil {
+		return devices.Command{}, fmt.Errorf("%w: %.64q for %s", devices.ErrNoCommand, a.ID, device)
+	}
+	switch verb {
+	case actApproved:
+		cmd.Approved, cmd.Issued, cmd.Expires, cmd.State = a.By, a.At, a.At.Add(cmd.TTL), devices.CommandWaiting
+		c.letGo(cmd, seq)
+	case actWithdrawn:
+		if rank(cmd.State) < rank(devices.CommandDelivered) {
+			cmd.State = devices.CommandWithdrawn
+		}
+	case actDelivered:
+		if cmd.State == devices.CommandWaiting {
+			cmd.State = devices.CommandDelivered
+		}
+	case actAnswer:
+		if r, was := rank(a.State), rank(cmd.State); r > was || r == was && seq > cmd.said {
+			cmd.State, cmd.Result, cmd.said = a.State, a.Result, seq
+		}
+	}
+	cmd.Changed = at
+	return c.tell(cmd), nil
+}
+
+// rank orders the states: a command never goes back.
+func rank(s devices.CommandState) int {
+	switch s {
+	case devices.CommandProposed:
+		return 0
+	case devices.CommandWaiting, devices.CommandWithdrawn:
+		return 1
+	case devices.CommandDelivered:
+		return 2
+	case devices.CommandAcknowledged:
+		return 3
+	}
+	return 4
+}
+
+// tell is called with mu held.
+func (c *Commands) tell(cmd *command) devices.Command {
+	for _, w := range c.watchers {
+		w(cmd.Command)
+	}
+	return cmd.Command
+}
+
+// letGo makes a command ready for its device; with mu held.
+func (c *Commands) letGo(cmd *command, seq uint64) {
+	cmd.seq = seq
+	cmd.payload, _ = json.Marshal(struct {
+		ID      string          `json:"id"`
+		Name    string          `json:"name"`
+		Args    json.RawMessage `json:"args,omitempty"`
+		Issued  time.Time       `json:"issued"`
+		Expires time.Time       `json:"expires"`
+	}{cmd.ID, cmd.Name, cmd.Args, cmd.Issued, cmd.Expires}) // it was JSON when it came
+	if grown := c.grown[cmd.Device]; grown != nil {
+		close(grown)
+		delete(c.grown, cmd.Device)
+	}
+}
+
+// find is called with mu held.
+func (c *Commands) find(device devices.ID, id string) *command {
+	for _, cmd := range slices.Backward(c.lists[device]) {
+		if cmd.ID == id {
+			return cmd
+		}
+	}
+	return nil
+}
+
+// at is the command as it stands now.
+func (c *command) at(now time.Time) devices.Command {
+	cmd := c.Command
+	if (cmd.State == devices.CommandProposed || cmd.State == devices.CommandWaiting) && !cmd.Expires.After(now) {
+		cmd.State, cmd.Changed = devices.CommandExpired, cmd.Expires
+	}
+	return cmd
+}
+
+// open counts the commands of a device that are not finished.
+func (c *Commands) open(device devices.ID, now time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, cmd := range c.lists[device] {
+		// One that was delivered and never answered is over when it expires.
+		if !cmd.at(now).State.Final() && cmd.Expires.After(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// forgetFinished is called with mu held.
+func (c *Commands) forgetFinished(device devices.ID) {
+	over := -keptFinished
+	now := c.opt.Now()
+	finished := func(cmd *command) bool { return cmd.at(now).State.Final() || !cmd.Expires.After(now) }
+	for _, cmd := range c.lists[device] {
+		if finished(cmd) {
+			over++
+		}
+	}
+	if over <= 0 {
 		return
 	}
-	if err := c.cursors.Delete(ctx, cursorKey(s)); err != nil {
-		c.errs.Warn("a session's cursor was not deleted", "session", s.ClientID, "error", err)
-	}
-}
-
-func cursorKey(s mqtt.SessionKey) string { return s.Principal + "\x00" + s.ClientID }
-
-// commandSource is the stream of one subscription.
-type commandSource struct {
-	c          *Commands
-	device     devices.ID
-	topic, key string
-	at         uint64 // of the last one given out; of Next's goroutine alone
-	gone       chan struct{}
-	once       sync.Once
-}
-
-func (s *commandSource) Next(ctx context.Context) (*mqtt.Message, error) {
-	for {
-		q, grown := s.c.next(s.device, s.at)
-		if grown == nil {
-			s.at = q.seq
-			return &mqtt.Message{Topic: s.topic, Payload: q.payload, QoS: 1, Expires: q.expires, Seq: q.seq, ContentType: "application/json"}, nil
+	c.lists[device] = slices.DeleteFunc(c.lists[device], func(cmd *command) bool {
+		if over > 0 && finished(cmd) {
+			over--
+			return true
 		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-s.gone:
-			return nil, errors.New("the stream is closed")
-		}
-	}
+		return false
+	})
 }
 
-// Ack keeps how far the device has come. A cursor that is not written in time
-// means a command delivered twice, which its id tells.
-func (s *commandSource) Ack(seq uint64) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	if err := s.c.cursors.Put(ctx, s.key, []byte(strconv.FormatUint(seq, 10))); err != nil {
-		s.c.errs.Warn("a device's place in its commands was not kept; it may see one twice", "device", s.device, "error", err)
-	}
+// pending reports whether a device is to be given the command: it is in time
+// and the device has said nothing of it.
+func (c *command) pending(now time.Time) bool {
+	return (c.State == devices.CommandWaiting || c.State == devices.CommandDelivered) && c.seq > 0 && c.Expires.After(now)
 }
-
-func (s *commandSource) Close() { s.once.Do(func() { close(s.gone) }) }

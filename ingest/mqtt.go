@@ -2,7 +2,7 @@ package ingest
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"net/netip"
 	"strings"
 
@@ -136,19 +136,25 @@ func (p *mqttPeer) publishStatus(m *mqtt.Message, ack mqtt.Ack) {
 
 // publishAnswer takes what the device says of a command it was given.
 func (p *mqttPeer) publishAnswer(m *mqtt.Message, ack mqtt.Ack) {
-	if len(m.Payload) > maxCommand || !json.Valid(m.Payload) {
-		p.turnAway(m, ack, devices.Refuse(devices.ReasonMalformed, "an answer is JSON of at most %d bytes", maxCommand))
+	if len(m.Payload) > maxCommand {
+		p.turnAway(m, ack, devices.Refuse(devices.ReasonTooLarge, "an answer has at most %d bytes", maxCommand))
 		return
 	}
-	payload := append([]byte(nil), m.Payload...)
+	own := &mqtt.Message{Topic: m.Topic, Payload: append([]byte(nil), m.Payload...)}
 	// Answers are few; the connection must go on reading meanwhile.
-	go p.recordAnswer(payload, ack)
+	go p.recordAnswer(own, ack)
 }
 
-func (p *mqttPeer) recordAnswer(payload []byte, ack mqtt.Ack) {
+func (p *mqttPeer) recordAnswer(m *mqtt.Message, ack mqtt.Ack) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitWait)
 	defer cancel()
-	ack.Done(p.all.Answer(ctx, p.id, payload))
+	err := p.all.Answer(ctx, p.id, m.Payload)
+	var r *devices.Refusal
+	if errors.As(err, &r) && !r.Reason.Retry() {
+		p.turnAway(m, ack, r)
+		return
+	}
+	ack.Done(err)
 }
 
 func (p *mqttPeer) turnAway(m *mqtt.Message, ack mqtt.Ack, r *devices.Refusal) {

@@ -73,6 +73,7 @@ type Options struct {
 	Access    *access.Access
 	History   History
 	Alarms    Alarms
+	Commands  Commands
 	Refusals  Refusals
 	// Status is shown as JSON to those who operate the system.
 	Status func() any
@@ -157,6 +158,7 @@ func build(opt Options) (*api, error) {
 	a.deviceRoutes()
 	a.readingRoutes()
 	a.alarmRoutes()
+	a.commandRoutes()
 	a.layerRoutes()
 	a.statusRoutes()
 	a.liveRoutes()

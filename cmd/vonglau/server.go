@@ -59,6 +59,7 @@ type Server struct {
 	hub      *live.Hub
 	recent   *devices.Evidence
 	gate     *ingest.Gate
+	commands *ingest.Commands
 	mqtt     *mqtt.Server
 	coap     *ingest.CoAP
 	bridge   *ingest.Bridge // nil without one
@@ -265,12 +266,16 @@ func (s *Server) openDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	commands, err := ingest.OpenCommands(ctx, record, cursors, time.Now, log)
+	s.commands, err = ingest.OpenCommands(ctx, ingest.CommandsOptions{Log: record, Cursors: cursors, Register: s.register, Errs: log})
 	if err != nil {
 		return err
 	}
-	s.mqtt, err = mqtt.New(ingest.NewMQTT(s.gate, commands), mqtt.Options{
-		Addrs: []string{s.cfg.Listen.MQTT}, Log: s.log.With("part", "mqtt"), Metrics: s.registry,
+	sessions, err := s.journal.Bucket(ctx, "mqtt-sessions")
+	if err != nil {
+		return err
+	}
+	s.mqtt, err = mqtt.New(ingest.NewMQTT(s.gate, s.commands), mqtt.Options{
+		Addrs: []string{s.cfg.Listen.MQTT}, Sessions: sessions, Log: s.log.With("part", "mqtt"), Metrics: s.registry,
 	})
 	if err != nil {
 		return err
@@ -470,7 +475,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 		ErrorLog: slog.NewLogLogger(s.log.With("part", "metrics").Handler(), slog.LevelWarn),
 	}), denyPlain)
 	o := opscenter.Options{
-		Register: s.register, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access,
+		Register: s.register, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
 		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Status: s.status, Ready: s.ready,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,

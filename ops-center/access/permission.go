@@ -7,7 +7,7 @@ type Role string
 // never rename one.
 const (
 	Admin    Role = "admin"    // everything
-	Operator Role = "operator" // sees all, handles alarms
+	Operator Role = "operator" // sees all, handles alarms, tells devices what to do
 	Display  Role = "display"  // a wall screen: sees what is on the wall
 )
 
@@ -26,6 +26,7 @@ const (
 	ViewEvidence  Permission = "view_evidence"  // refused payloads and where they came from
 	ViewStatus    Permission = "view_status"    // how the system is
 	HandleAlarms  Permission = "handle_alarms"  // acknowledge
+	SendCommands  Permission = "send_commands"  // to devices; a dangerous one needs two people
 	ManageDevices Permission = "manage_devices" // register; gives out tokens
 	ManageLayers  Permission = "manage_layers"
 	ManageRules   Permission = "manage_rules"
@@ -33,12 +34,12 @@ const (
 )
 
 // Permissions lists all that a role can be granted.
-var permissions = []Permission{View, ViewEvidence, ViewStatus, HandleAlarms, ManageDevices, ManageLayers, ManageRules, Operate}
+var permissions = []Permission{View, ViewEvidence, ViewStatus, HandleAlarms, SendCommands, ManageDevices, ManageLayers, ManageRules, Operate}
 
 // granted is the table: who may do what. What is not in it is refused.
 var granted = map[Role][]Permission{
 	Admin:    permissions,
-	Operator: {View, ViewEvidence, ViewStatus, HandleAlarms},
+	Operator: {View, ViewEvidence, ViewStatus, HandleAlarms, SendCommands},
 	Display:  {View},
 }
 
