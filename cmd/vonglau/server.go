@@ -76,9 +76,10 @@ type Server struct {
 func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err error) {
 	s = &Server{cfg: cfg, log: log, registry: prometheus.NewRegistry(), readers: map[string]*journal.Reader{}}
 	s.open.log, s.running.log = log, log
+	opened := &s.open // s is nil by the time an error is returned
 	defer func() {
 		if err != nil {
-			_ = s.open.stop(context.WithoutCancel(ctx))
+			_ = opened.stop(context.WithoutCancel(ctx))
 		}
 	}()
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -106,7 +107,9 @@ func (s *Server) openJournal(ctx context.Context) (err error) {
 	}
 	s.open.add("journal", func(context.Context) error { return s.journal.Close() })
 	s.journal.OnState(s.journalChanged)
-	return nil
+	// The folder is ours now. What a server that was killed left there would
+	// tell where nobody listens yet.
+	return s.forgetAddresses()
 }
 
 func (s *Server) journalChanged(st journal.State) {
@@ -408,19 +411,23 @@ func (s *Server) announce() error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(s.cfg.Data, "addresses.json")
+	file := s.addressesFile()
 	if err := os.WriteFile(file+".new", append(raw, '\n'), 0o644); err != nil {
 		return err
 	}
 	if err := os.Rename(file+".new", file); err != nil {
 		return err
 	}
-	s.running.add("addresses", func(context.Context) error {
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	})
+	s.running.add("addresses", func(context.Context) error { return s.forgetAddresses() })
+	return nil
+}
+
+func (s *Server) addressesFile() string { return filepath.Join(s.cfg.Data, "addresses.json") }
+
+func (s *Server) forgetAddresses() error {
+	if err := os.Remove(s.addressesFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return nil
 }
 
