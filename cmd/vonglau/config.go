@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -141,8 +142,14 @@ func LoadConfig(path string) (Config, error) {
 func parseConfig(raw []byte, c *Config) error {
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
-	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+	if err := d.Decode(c); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil // nothing but comments
+		}
 		return err
+	}
+	if err := d.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+		return errors.New("more than one YAML document; only the first would be read")
 	}
 	return nil
 }
@@ -155,7 +162,11 @@ func (c *Config) Check() error {
 		bad("data: name the folder for everything that is kept")
 	}
 	for key, addr := range map[string]string{"http": c.Listen.HTTP, "mqtt": c.Listen.MQTT, "coap": c.Listen.CoAP} {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
+		_, port, err := net.SplitHostPort(addr)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
 			bad("listen.%s: %q: write [address]:port, such as [::]:8080 (%v)", key, addr, err)
 		}
 	}
@@ -168,20 +179,29 @@ func (c *Config) Check() error {
 	if _, err := time.LoadLocation(c.City.Calendar); err != nil {
 		bad("city.calendar: %q is no time zone; write one such as Asia/Ho_Chi_Minh", c.City.Calendar)
 	}
-	if a := c.City.Area; len(a) != 0 && (len(a) != 4 || a[0] >= a[2] || a[1] >= a[3] || a[0] < -180 || a[2] > 180 || a[1] < -90 || a[3] > 90) {
+	if a := c.City.Area; len(a) != 0 && (len(a) != 4 || !(-180 <= a[0] && a[0] < a[2] && a[2] <= 180 && -90 <= a[1] && a[1] < a[3] && a[3] <= 90)) {
 		bad("city.area: %v: write [west, south, east, north] in degrees, longitude first", a)
 	}
-	if c.Ingest.Past <= 0 || c.Ingest.Future <= 0 {
-		bad("ingest.past and ingest.future: need a duration above 0")
+	if c.Ingest.Past <= 0 || c.Ingest.Future <= 0 || c.Ingest.Late <= 0 {
+		bad("ingest.past, ingest.future and ingest.late: need a duration above 0")
 	}
 	if c.Ingest.MaxPayload < 256 || c.Ingest.MaxPayload > 16<<20 {
 		bad("ingest.max_payload: %s: need 256 bytes to 16 MiB", c.Ingest.MaxPayload)
 	}
+	if c.Journal.MaxAge < 0 || c.Journal.Linger < 0 || c.Series.Retention < 0 {
+		bad("journal.max_age, journal.linger and series.retention: a duration cannot be negative")
+	}
 	if c.Series.Influx.URL != "" && c.Series.Influx.Bucket == "" {
 		bad("series.influx.bucket: name the bucket (for InfluxDB 1.8: database/retention-policy)")
 	}
-	if c.Live.Rate <= 0 || c.Live.Rate > 20 {
+	if !(c.Live.Rate > 0 && c.Live.Rate <= 20) {
 		bad("live.rate: %v: need more than 0 and at most 20 frames a second", c.Live.Rate)
+	}
+	if c.Live.Screens < 1 {
+		bad("live.screens: %d: need one at least", c.Live.Screens)
+	}
+	if err := new(slog.Level).UnmarshalText([]byte(c.Log.Level)); err != nil {
+		bad("log.level: %q: write debug, info, warn or error", c.Log.Level)
 	}
 	switch c.Log.Format {
 	case "text", "json":

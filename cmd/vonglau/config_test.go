@@ -56,6 +56,14 @@ func TestConfigRefuses(t *testing.T) {
 		"not a size":          {"journal: {max_size: 20GB}", "20GB"},
 		"bucket missing":      {"series: {influx: {url: 'http://[::1]:8086'}}", "series.influx.bucket"},
 		"log format":          {"log: {format: xml}", "log.format"},
+		"log level":           {"log: {level: loud}", "log.level"},
+		"two documents":       {"data: a\n---\ndata: b", "document"},
+		"port beyond 65535":   {"listen: {coap: '[::]:99999'}", "listen.coap"},
+		"no number of frames": {"live: {rate: .nan}", "live.rate"},
+		"no screens":          {"live: {screens: -1}", "live.screens"},
+		"no place":            {"city: {area: [105.5, .nan, 106.8, 20.8]}", "city.area"},
+		"late before now":     {"ingest: {late: -1m}", "ingest.late"},
+		"negative age":        {"journal: {max_age: -1h}", "journal.max_age"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := DefaultConfig()
