@@ -69,9 +69,9 @@ func parsePlace(text string) (devices.Position, error) {
 	switch {
 	case !ok || err1 != nil || err2 != nil:
 		return p, fmt.Errorf("%q is no place: write LON,LAT in degrees, such as 106.168,20.434", text)
-	case p.Lat < -90 || p.Lat > 90:
+	case !(p.Lat >= -90 && p.Lat <= 90):
 		return p, fmt.Errorf("%q: latitude %v is beyond 90; longitude comes first", text, p.Lat)
-	case p.Lon < -180 || p.Lon > 180:
+	case !(p.Lon >= -180 && p.Lon <= 180):
 		return p, fmt.Errorf("%q: longitude %v is beyond 180", text, p.Lon)
 	}
 	return p, nil
@@ -251,7 +251,7 @@ func newPlace(r *remote) *cobra.Command {
 	var at string
 	c := &cobra.Command{
 		Use: "place LON,LAT", Short: "print the zones a place falls into",
-		Example: "  vonglau place 106.168,20.434 --at 2024-12-31\n  vonglau place -- -2.92,53.44",
+		Example: "  vonglau place 106.168,20.434 --at 2024-12-31\n  vonglau place -2.92,53.44",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := parsePlace(args[0])

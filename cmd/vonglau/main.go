@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
 	"syscall"
 )
 
@@ -27,7 +29,7 @@ func main() {
 
 func run(ctx context.Context, args []string) int {
 	root := newRoot()
-	root.SetArgs(args)
+	root.SetArgs(placesAreNoFlags(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
@@ -38,6 +40,21 @@ func run(ctx context.Context, args []string) int {
 		return coded.code
 	}
 	return exitUsage
+}
+
+// west is a place west of Greenwich, which begins like a flag.
+var west = regexp.MustCompile(`^-[0-9.]+,`)
+
+// placesAreNoFlags lets `vonglau place -2.92,53.44` be written as any other
+// place; parsePlace does not mind the space.
+func placesAreNoFlags(args []string) []string {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if west.MatchString(a) {
+			args[i] = " " + a
+		}
+	}
+	return args
 }
 
 // codedError carries the exit code an error asks for.

@@ -117,8 +117,12 @@ is damaged or missing, with what and where.`,
 		Example: "  vonglau verify --data /var/lib/vonglau",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir := filepath.Join(data, "journal")
+			if _, err := os.Stat(dir); err != nil {
+				return failed(fmt.Errorf("there is no journal to check: %w", err))
+			}
 			last := time.Now()
-			report, err := journal.VerifyDir(cmd.Context(), filepath.Join(data, "journal"), func(r journal.Report) {
+			report, err := journal.VerifyDir(cmd.Context(), dir, func(r journal.Report) {
 				if time.Since(last) > time.Second {
 					last = time.Now()
 					fmt.Fprintf(os.Stderr, "%d records, %d MiB read\n", r.Records, r.Bytes>>20)

@@ -187,13 +187,14 @@ func streams(dir string) ([]string, error) {
 
 // Damage is a stretch of a block file that is not what was written.
 type Damage struct {
-	Stream   string
-	Block    int
-	From, To int64 // bytes of the file, To exclusive
+	Stream string `json:"stream"`
+	Block  int    `json:"block"`
+	From   int64  `json:"from"` // bytes of the file, To exclusive
+	To     int64  `json:"to"`
 	// Tail is true at the end of the newest block, where a write that was cut
 	// short by a crash looks the same as damage. Whether anything acknowledged
 	// was in it is told by Losses.
-	Tail bool
+	Tail bool `json:"tail"`
 }
 
 func (d Damage) String() string {
@@ -202,13 +203,13 @@ func (d Damage) String() string {
 
 // Report is what a look at the whole store found.
 type Report struct {
-	Blocks  int
-	Records int
-	Entries uint64
-	Bytes   int64
-	Damage  []Damage
+	Blocks  int      `json:"blocks"`
+	Records int      `json:"records"`
+	Entries uint64   `json:"entries"`
+	Bytes   int64    `json:"bytes"`
+	Damage  []Damage `json:"damage"`
 	// Losses are the breaks in the chains of records, old ones too.
-	Losses []Loss
+	Losses []Loss `json:"losses"`
 }
 
 // scan reads the blocks of one stream in order and adds to a report.

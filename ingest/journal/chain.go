@@ -48,9 +48,10 @@ type blocksStamp struct {
 
 // Loss is a range of sequences that were given out and cannot be read back.
 type Loss struct {
-	Stream   string
-	From, To uint64 // our sequences, inclusive
-	Reason   string
+	Stream string `json:"stream"`
+	From   uint64 `json:"from"` // our sequences, inclusive
+	To     uint64 `json:"to"`
+	Reason string `json:"reason"`
 
 	old bool // a break in the chain with nothing damaged beside it
 }
