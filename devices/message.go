@@ -13,6 +13,7 @@ type Message struct {
 	Via          Via
 	From         netip.AddrPort // canonical; the zero value behind a bridge
 	Received     time.Time      // the server's clock, UTC, ms
+	Size         int            // bytes of payload as they came; 0 when nobody counted
 	Observations []Observation
 }
 

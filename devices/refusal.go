@@ -19,7 +19,8 @@ const (
 	ReasonQuarantined   Reason = "quarantined" // known, not yet approved
 	ReasonForeignDevice Reason = "foreign_device"
 	ReasonBadTopic      Reason = "bad_topic"
-	ReasonCloned        Reason = "cloned" // one identity, two addresses, alternating
+	ReasonCloned        Reason = "cloned"         // one identity, two addresses, alternating
+	ReasonForeignPrefix Reason = "foreign_prefix" // not from where the device belongs
 
 	// About the bytes.
 	ReasonTooLarge       Reason = "too_large"
@@ -66,6 +67,9 @@ type Refusal struct {
 	// Kept is true when the rest of the message, or the value under another
 	// time, was stored all the same.
 	Kept bool
+	// Wait is how long the sender is asked to keep away, zero for the usual
+	// time. It is part of the answer and not of the record.
+	Wait time.Duration
 }
 
 // MaxRefusalPayload bounds the evidence a refusal keeps.

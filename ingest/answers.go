@@ -31,6 +31,7 @@ var answers = map[devices.Reason]answer{
 	devices.ReasonForeignDevice: {http.StatusForbidden, codes.Forbidden},
 	devices.ReasonBadTopic:      {http.StatusNotFound, codes.NotFound},
 	devices.ReasonCloned:        {http.StatusForbidden, codes.Forbidden},
+	devices.ReasonForeignPrefix: {http.StatusForbidden, codes.Forbidden},
 
 	devices.ReasonTooLarge:       {http.StatusRequestEntityTooLarge, codes.RequestEntityTooLarge},
 	devices.ReasonBadFormat:      {http.StatusUnsupportedMediaType, codes.UnsupportedMediaType},

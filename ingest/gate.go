@@ -99,6 +99,9 @@ type Delivery struct {
 	From    netip.AddrPort
 	Format  devices.Format
 	Payload []byte // read during Submit only
+	// Size is how many bytes of what came are this device's, all of Payload
+	// when zero.
+	Size int
 }
 
 // Submit decodes, judges, places and appends one delivery. done is called
@@ -205,8 +208,12 @@ func (g *Gate) judge(d Delivery, profile *devices.Profile, raw []devices.RawObse
 			o.Zones = g.opt.Places.Place(o.At.Lon, o.At.Lat, g.days.date(o.Time), nil)
 		}
 	}
+	size := d.Size
+	if size == 0 {
+		size = len(d.Payload)
+	}
 	return &devices.Message{
-		Device: d.Device.ID, Via: d.Via, From: d.From, Received: now, Observations: observations,
+		Device: d.Device.ID, Via: d.Via, From: d.From, Received: now, Size: size, Observations: observations,
 	}, refusals
 }
 

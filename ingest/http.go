@@ -107,7 +107,7 @@ func (h *HTTP) line(w http.ResponseWriter, r *http.Request) {
 	result := make(chan error, 1)
 	all := newJoin(func(err error) { result <- err })
 	for id, part := range bySender(raw, writer.ID) {
-		d := Delivery{Via: devices.ViaLine, From: from, Payload: payload}
+		d := Delivery{Via: devices.ViaLine, From: from, Payload: payload, Size: max(1, len(payload)*len(part)/len(raw))}
 		all.add()
 		if d.Device, err = h.childOf(writer, id); err != nil {
 			foreign := asRefusal(err)

@@ -22,6 +22,7 @@ const (
 	entryMessage = 1
 	entryRefusal = 2
 	entryStatus  = 3
+	entrySized   = 4 // a message that says how large it was
 )
 
 // What an observation carries. The bits are stored.
@@ -157,7 +158,12 @@ func (b *batchEncoder) add(e Entry) {
 	switch {
 	case e.Message != nil:
 		m := e.Message
-		b.byte(entryMessage)
+		if m.Size > 0 {
+			b.byte(entrySized)
+			b.uvarint(uint64(m.Size))
+		} else {
+			b.byte(entryMessage)
+		}
 		b.text(string(m.Device))
 		b.byte(byte(m.Via))
 		b.from(m.From)
@@ -386,8 +392,15 @@ func (d *batchDecoder) from() netip.AddrPort {
 
 func (d *batchDecoder) entry() Entry {
 	switch kind := d.byte(); kind {
-	case entryMessage:
+	case entryMessage, entrySized:
+		var size uint64
+		if kind == entrySized {
+			if size = d.uvarint(); size > math.MaxInt32 {
+				d.fail("message of %d bytes", size)
+			}
+		}
 		m := &devices.Message{
+			Size:     int(size),
 			Device:   devices.ID(d.text()),
 			Via:      devices.Via(d.byte()),
 			From:     d.from(),

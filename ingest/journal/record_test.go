@@ -286,3 +286,25 @@ func FuzzBucketAndActs(f *testing.F) {
 		}
 	})
 }
+
+// A message that says its size is an entry of a kind of its own; one that does
+// not stays as it always was.
+func TestEntryKeepsTheSizeOfAMessage(t *testing.T) {
+	for _, size := range []int{0, 1, 200, 1 << 20} {
+		want := Entry{Message: &devices.Message{Device: "gw-1", Received: goldenAt, Size: size}}
+		enc := newBatchEncoder()
+		enc.reset(goldenAt)
+		enc.add(want)
+		kind := byte(entryMessage)
+		if size > 0 {
+			kind = entrySized
+		}
+		if got := enc.buf[recordHeader]; got != kind {
+			t.Errorf("size %d: entry kind %d, want %d", size, got, kind)
+		}
+		got, err := decodeBatch(record{kind: kindBatch, at: goldenAt, count: 1, body: enc.buf[recordHeader:]})
+		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+			t.Errorf("size %d: got %+v, %v", size, got, err)
+		}
+	}
+}

@@ -65,6 +65,7 @@ var refusalCodes = map[devices.Reason]codes{
 	devices.ReasonForeignDevice: {codeNotAuthorized, return311NotAuthorized, codeNotAuthorized, codeNotAuthorized},
 	devices.ReasonBadTopic:      {codeTopicName, return311NotAuthorized, codeTopicName, codeFilter},
 	devices.ReasonCloned:        {codeBanned, return311NotAuthorized, codeNotAuthorized, codeNotAuthorized},
+	devices.ReasonForeignPrefix: {codeNotAuthorized, return311NotAuthorized, codeNotAuthorized, codeNotAuthorized},
 
 	devices.ReasonTooLarge:       {codeTooLarge, return311NotAuthorized, codeImplementation, codeImplementation},
 	devices.ReasonBadFormat:      {codePayloadFormat, return311NotAuthorized, codePayloadFormat, codeImplementation},
