@@ -53,6 +53,9 @@ type CoAPOptions struct {
 	// Workers bounds the requests in work at once. When all are busy a request
 	// is dropped and the device retransmits it.
 	Workers int
+	// Commands are what devices can ask for and observe; nil serves none.
+	Commands *Commands
+
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 }
@@ -76,6 +79,8 @@ func (o *CoAPOptions) defaults() {
 // block-wise transfer (RFC 7959, coap_block.go).
 //
 //	POST coap://host/devices/{id}/telemetry?k=TOKEN   2.04
+//	GET  coap://host/devices/{id}/commands?k=TOKEN     2.05, Observe (coap_commands.go)
+//	POST coap://host/devices/{id}/commands/ack?k=TOKEN 2.04
 //	GET  coap://host/.well-known/core                 2.05
 //
 // The answer to a confirmable request rides on its acknowledgement and leaves
@@ -88,6 +93,8 @@ type CoAP struct {
 	server *udpserver.Server
 	work   chan struct{} // one token per worker
 	parts  *transfers
+
+	observers *observers
 
 	mu    sync.Mutex // guards peers, sites
 	peers int
@@ -116,7 +123,7 @@ func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
 	c := &CoAP{
 		opt: o, gate: g, conn: conn,
 		work:  make(chan struct{}, o.Workers),
-		parts: newTransfers(g.opt.Limits.Bytes, g.opt.Now),
+		parts: newTransfers(g.opt.Limits.Bytes, g.opt.Now), observers: newObservers(),
 		sites: map[netip.Prefix]int{},
 		dropped: make_.NewCounter(prometheus.CounterOpts{
 			Name: "vonglau_coap_dropped_total",
@@ -135,6 +142,10 @@ func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
 		Name: "vonglau_coap_peers", Help: "Addresses remembered for duplicate detection.",
 	}, func() float64 { c.mu.Lock(); defer c.mu.Unlock(); return float64(c.peers) })
 
+	promauto.With(o.Metrics).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "vonglau_coap_observations", Help: "Observations of commands.",
+	}, func() float64 { return float64(c.observers.count()) })
+
 	c.server = udp.NewServer(
 		options.WithHandlerFunc(udpserver.HandlerFunc(c.serve)),
 		options.WithErrors(c.transportError),
@@ -142,6 +153,7 @@ func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
 		options.WithBlockwise(false, 0, 0),
 		options.WithInactivityMonitor(exchangeLifetime, func(cc *coapConn) { _ = cc.Close() }),
 		options.WithOnNewConn(c.admit),
+		options.WithRequestMonitor(udpclient.RequestMonitorFunc(c.monitor)),
 		options.WithProcessReceivedMessageFunc(config.ProcessReceivedMessageFunc[*coapConn](c.dispatch)),
 	)
 	return c, nil
@@ -166,6 +178,7 @@ func (c *CoAP) run() {
 // Stop closes the socket and waits for the requests in work.
 func (c *CoAP) Stop() {
 	c.stop.Do(func() {
+		c.observers.stop()
 		c.server.Stop()
 		_ = c.conn.Close()
 	})
@@ -230,7 +243,8 @@ func (c *CoAP) process(req *pool.Message, cc *coapConn, handler coapHandler) {
 	cc.ProcessReceivedMessageWithHandler(req, handler)
 }
 
-const coreLinks = `</devices>;rt="vonglau.telemetry";ct="50 60 110 112";title="POST /devices/{id}/telemetry?k=TOKEN"`
+const coreLinks = `</devices>;rt="vonglau.telemetry";ct="50 60 110 112";title="POST /devices/{id}/telemetry?k=TOKEN",` +
+	`</devices>;rt="vonglau.commands";ct=50;obs;title="GET /devices/{id}/commands?k=TOKEN"`
 
 func (c *CoAP) serve(w *coapWriter, r *pool.Message) {
 	path, err := r.Path()
@@ -243,17 +257,49 @@ func (c *CoAP) serve(w *coapWriter, r *pool.Message) {
 	case path == ".well-known/core":
 		c.respond(w, codes.MethodNotAllowed, message.TextPlain, "")
 	default:
-		id, ok := strings.CutPrefix(path, "devices/")
-		id, ok2 := strings.CutSuffix(id, "/telemetry")
-		switch {
-		case !ok || !ok2 || strings.Contains(id, "/"):
-			c.refuse(w, devices.Refuse(devices.ReasonBadTopic, "no such resource; POST /devices/{id}/telemetry"))
-		case r.Code() != codes.POST && r.Code() != codes.PUT:
-			c.respond(w, codes.MethodNotAllowed, message.TextPlain, "")
-		default:
-			c.telemetry(w, r, id)
+		c.serveDevice(w, r, path)
+	}
+}
+
+// serveDevice serves what is under /devices/{id}/.
+func (c *CoAP) serveDevice(w *coapWriter, r *pool.Message, path string) {
+	rest, ok := strings.CutPrefix(path, "devices/")
+	id, resource, ok2 := strings.Cut(rest, "/")
+	read, write := r.Code() == codes.GET, r.Code() == codes.POST || r.Code() == codes.PUT
+	var serve func(*coapWriter, *pool.Message, *devices.Device)
+	allowed := write
+	switch {
+	case !ok || !ok2:
+	case resource == "telemetry":
+		serve = c.telemetry
+	case resource == "commands" && c.opt.Commands != nil:
+		serve, allowed = c.commandList, read
+	case resource == "commands/ack" && c.opt.Commands != nil:
+		serve = c.commandAnswer
+	}
+	switch {
+	case serve == nil:
+		c.refuse(w, devices.Refuse(devices.ReasonBadTopic, "no such resource; POST /devices/{id}/telemetry"))
+	case !allowed:
+		c.respond(w, codes.MethodNotAllowed, message.TextPlain, "")
+	default:
+		if device, ok := c.identify(w, r, id); ok {
+			serve(w, r, device)
 		}
 	}
+}
+
+// identify finds the device a request proves to come from, or refuses it.
+func (c *CoAP) identify(w *coapWriter, r *pool.Message, id string) (*devices.Device, bool) {
+	device, err := c.gate.Authenticate(devices.ID(id), tokenOf(r))
+	if err != nil {
+		refusal := asRefusal(err)
+		refusal.Via, refusal.From = devices.ViaCoAP, devices.PeerOf(w.Conn().RemoteAddr())
+		c.gate.Refused(refusal, nil)
+		c.refuse(w, refusal)
+		return nil, false
+	}
+	return device, true
 }
 
 // discover answers RFC 6690 discovery, in blocks when the client wants smaller
@@ -278,16 +324,8 @@ func (c *CoAP) discover(w *coapWriter, r *pool.Message) {
 	}
 }
 
-func (c *CoAP) telemetry(w *coapWriter, r *pool.Message, id string) {
+func (c *CoAP) telemetry(w *coapWriter, r *pool.Message, device *devices.Device) {
 	from := devices.PeerOf(w.Conn().RemoteAddr())
-	device, err := c.gate.Authenticate(devices.ID(id), tokenOf(r))
-	if err != nil {
-		refusal := asRefusal(err)
-		refusal.Via, refusal.From = devices.ViaCoAP, from
-		c.gate.Refused(refusal, nil)
-		c.refuse(w, refusal)
-		return
-	}
 	turnAway := func(err error, opts ...message.Option) {
 		refusal := asRefusal(err)
 		refusal.Device, refusal.Via, refusal.From = device.ID, devices.ViaCoAP, from
