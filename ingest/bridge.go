@@ -71,6 +71,8 @@ type Bridge struct {
 	client paho.Client
 	ctx    context.Context
 	cancel context.CancelFunc
+	// patience is how long a refused subscription waits for the next try.
+	patience time.Duration
 
 	mu      sync.Mutex
 	stopped bool
@@ -85,7 +87,7 @@ func NewBridge(g *Gate, o BridgeOptions) (*Bridge, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
-	b := &Bridge{opt: o, gate: g}
+	b := &Bridge{opt: o, gate: g, patience: time.Second}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.connected = promauto.With(o.Metrics).NewGauge(prometheus.GaugeOpts{
 		Name: "vonglau_bridge_connected", Help: "1 while the external broker is connected and subscribed.",
@@ -144,15 +146,64 @@ func (b *Bridge) filter() string {
 	return "$share/" + b.opt.Group + "/" + b.opt.Topic
 }
 
+// subscribe asks until the broker grants it: a connection without its
+// subscription looks alive and brings nothing.
 func (b *Bridge) subscribe(c paho.Client) {
-	token := c.Subscribe(b.filter(), 1, b.receive)
-	// A handler of this client must not wait for its own tokens for ever.
-	if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
-		b.opt.Log.Error("bridge: subscribing failed", "filter", b.filter(), "error", token.Error())
+	if !b.begin() {
 		return
 	}
-	b.connected.Set(1)
-	b.opt.Log.Info("bridge: subscribed", "broker", b.opt.URL, "filter", b.filter())
+	defer b.working.Done()
+	for pause := b.patience; ; pause = min(2*pause, 30*time.Second) {
+		err := b.trySubscribe(c)
+		if err == nil {
+			b.connected.Set(1)
+			b.opt.Log.Info("bridge: subscribed", "broker", b.opt.URL, "filter", b.filter())
+			return
+		}
+		b.opt.Log.Error("bridge: subscribing failed; trying again", "broker", b.opt.URL, "filter", b.filter(), "error", err)
+		select {
+		case <-time.After(pause):
+		case <-b.ctx.Done():
+			return
+		}
+		if !c.IsConnectionOpen() {
+			return // the next connection asks by itself
+		}
+	}
+}
+
+func (b *Bridge) trySubscribe(c paho.Client) error {
+	token := c.Subscribe(b.filter(), 1, b.receive)
+	select {
+	case <-token.Done():
+	case <-time.After(10 * time.Second):
+		return errors.New("the broker did not answer in 10 s")
+	case <-b.ctx.Done():
+		return b.ctx.Err()
+	}
+	if err := token.Error(); err != nil {
+		return err
+	}
+	// This client takes a refusal, 0x80 (MQTT 3.1.1 section 3.9.3), for an answer
+	// like any other.
+	for _, granted := range token.(*paho.SubscribeToken).Result() {
+		if granted > 2 {
+			return fmt.Errorf("the broker refused it (%#x); may this user read the topic?", granted)
+		}
+	}
+	return nil
+}
+
+// begin counts a callback of the client's as work that Stop waits for, unless
+// Stop was called.
+func (b *Bridge) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped {
+		return false
+	}
+	b.working.Add(1)
+	return true
 }
 
 func (b *Bridge) lost(_ paho.Client, err error) {
@@ -163,13 +214,9 @@ func (b *Bridge) lost(_ paho.Client, err error) {
 // receive handles one message on a goroutine of the client's, of which there
 // are never more than the broker's in-flight window.
 func (b *Bridge) receive(_ paho.Client, m paho.Message) {
-	b.mu.Lock()
-	if b.stopped {
-		b.mu.Unlock()
+	if !b.begin() {
 		return
 	}
-	b.working.Add(1)
-	b.mu.Unlock()
 	defer b.working.Done()
 
 	device, err := b.device(m.Topic())
@@ -192,7 +239,8 @@ func (b *Bridge) receive(_ paho.Client, m paho.Message) {
 		case <-b.ctx.Done():
 			return
 		}
-		if err == nil || !asRefusal(err).Reason.Retry() {
+		// QoS 0 promises nothing, and no window bounds how many of them wait.
+		if err == nil || m.Qos() == 0 || !asRefusal(err).Reason.Retry() {
 			m.Ack()
 			return
 		}
