@@ -329,8 +329,9 @@ func countValues(m *devices.Message) (n int) {
 	return n
 }
 
-// join calls then once, when close was called and every add was answered, with
-// the first error.
+// join calls then once, when close was called and every add was answered: with
+// the first error that is worth a retry, else with the first. A sender of many
+// parts that is told not to come back must have lost none to our own troubles.
 type join struct {
 	mu   sync.Mutex
 	open int
@@ -350,7 +351,7 @@ func (j *join) close() { j.done(0, nil) }
 
 func (j *join) done(_ uint64, err error) {
 	j.mu.Lock()
-	if err != nil && j.err == nil {
+	if err != nil && (j.err == nil || asRefusal(err).Reason.Retry() && !asRefusal(j.err).Reason.Retry()) {
 		j.err = err
 	}
 	j.open--

@@ -245,3 +245,37 @@ func TestAnswersAreComplete(t *testing.T) {
 		t.Errorf("%d reasons have an answer; give a new one its line", len(answers))
 	}
 }
+
+// An answer for many parts may not say "do not come back" while one of them was
+// lost to our own trouble.
+func TestJoinPrefersTheErrorWorthARetry(t *testing.T) {
+	foreign := devices.Refuse(devices.ReasonForeignDevice, "not yours")
+	full := devices.Refuse(devices.ReasonUnavailable, "disk full")
+	outside := devices.Refuse(devices.ReasonOutOfRange, "too much")
+	for _, c := range []struct {
+		name  string
+		parts []error
+		want  error
+	}{
+		{"nothing to say", []error{nil, nil}, nil},
+		{"first of its kind", []error{nil, foreign, outside}, foreign},
+		{"ours after theirs", []error{foreign, nil, full, outside}, full},
+		{"ours before theirs", []error{full, foreign}, full},
+		{"an error of no kind is ours", []error{foreign, context.DeadlineExceeded}, context.DeadlineExceeded},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []error
+			j := newJoin(func(err error) { got = append(got, err) })
+			for range c.parts {
+				j.add()
+			}
+			j.close()
+			for _, err := range c.parts {
+				j.done(0, err)
+			}
+			if len(got) != 1 || got[0] != c.want {
+				t.Errorf("got %v, want [%v]", got, c.want)
+			}
+		})
+	}
+}
