@@ -83,6 +83,9 @@ type SiteUse struct {
 }
 
 const (
+	// MaxDepth bounds the way up from a device over the nodes it hangs on; a
+	// register may hold a ring.
+	MaxDepth = 8
 	// MaxAddresses is how many addresses are remembered of a node. A device with
 	// privacy addresses has a new one each day (RFC 8981), so these are weeks.
 	MaxAddresses = 16
@@ -678,4 +681,14 @@ func (n *Network) Heard(each func(ID, netip.Addr, time.Time)) {
 			}
 		}
 	}
+}
+
+// RoundTrip is what was measured between the server and a node.
+type RoundTrip struct {
+	At     time.Time     `json:"at"`     // of the last answer
+	Last   time.Duration `json:"-"`      // of the last answer
+	Mean   time.Duration `json:"-"`      // weighted towards the newest
+	Sent   uint64        `json:"sent"`   // requests
+	Lost   uint64        `json:"lost"`   // requests that were not answered
+	Method string        `json:"method"` // icmpv6
 }

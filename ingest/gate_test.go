@@ -241,7 +241,7 @@ func TestAnswersAreComplete(t *testing.T) {
 			t.Errorf("%s: HTTP %d and Retry() %v do not agree", reason, a.http, reason.Retry())
 		}
 	}
-	if len(answers) != 22 {
+	if len(answers) != 23 {
 		t.Errorf("%d reasons have an answer; give a new one its line", len(answers))
 	}
 }

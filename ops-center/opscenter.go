@@ -75,6 +75,14 @@ type Options struct {
 	Alarms    Alarms
 	Commands  Commands
 	Refusals  Refusals
+	// Network is how the devices reach us, Prefixes the parts of the address
+	// space they may do it from.
+	Network  *devices.Network
+	Prefixes *devices.Prefixes
+	// OverBounds counts what a device sent over its bounds, RoundTrip is what
+	// was measured to it.
+	OverBounds func(devices.ID) uint64
+	RoundTrip  func(devices.ID) (devices.RoundTrip, bool)
 	// Status is shown as JSON to those who operate the system.
 	Status func() any
 	Ready  func() Readiness
@@ -160,6 +168,7 @@ func build(opt Options) (*api, error) {
 	a.alarmRoutes()
 	a.commandRoutes()
 	a.layerRoutes()
+	a.networkRoutes()
 	a.statusRoutes()
 	a.liveRoutes()
 	if err := a.wallRoutes(); err != nil {

@@ -100,12 +100,14 @@ func split(b *journal.Batch) (messages []*devices.Message, statuses []*devices.S
 // devices that were silent that long come from the series store.
 const tail = 200_000
 
-// showLive feeds the wall and the list of recent refusals.
-func showLive(hub *live.Hub, recent *devices.Evidence) func(context.Context, *journal.Batch) error {
+// showLive feeds the wall, the counts of the network and the list of recent
+// refusals.
+func showLive(hub *live.Hub, network *devices.Network, recent *devices.Evidence) func(context.Context, *journal.Batch) error {
 	return func(_ context.Context, b *journal.Batch) error {
 		messages, statuses, refusals := split(b)
 		hub.Apply(messages)
 		hub.ApplyStatus(statuses)
+		network.Apply(b.Last(), messages, statuses, refusals)
 		recent.Add(refusals...)
 		return nil
 	}

@@ -51,6 +51,8 @@ type Server struct {
 
 	journal  *journal.Journal
 	register *devices.Register
+	network  *devices.Network
+	prefixes *devices.Prefixes
 	layers   *geo.Layers
 	store    series.Store
 	writer   *series.Writer
@@ -87,7 +89,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err erro
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	for _, open := range []func(context.Context) error{
-		s.openJournal, s.openRegister, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openLive, s.openDoors, s.openAPI,
+		s.openJournal, s.openRegister, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openLive, s.openDoors, s.openAPI,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -215,6 +217,7 @@ func (s *Server) openLive(ctx context.Context) (err error) {
 	if last := s.journal.State().Last; last > tail {
 		from = last - tail
 	}
+	from = min(from, s.network.Next()) // what it has not counted yet
 	s.readers[readerLive], err = s.journal.Reader(ctx, readerLive, journal.FromSeq(from).Anew())
 	return err
 }
@@ -308,8 +311,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	})
 	s.running.work("silence watch", s.watchSilence)
 	s.running.work("live reader", func(ctx context.Context) error {
-		return follow(ctx, s.readers[readerLive], s.log.With("part", "live"), showLive(s.hub, s.recent))
+		return follow(ctx, s.readers[readerLive], s.log.With("part", "live"), showLive(s.hub, s.network, s.recent))
 	})
+	s.running.work("network save", s.saveNetwork)
 	s.running.work("seeding the wall", func(ctx context.Context) error {
 		return seedFromSeries(ctx, s.register, s.store, s.hub, s.log)
 	})
@@ -483,7 +487,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 	}), denyPlain)
 	o := opscenter.Options{
 		Register: s.register, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
-		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Status: s.status, Ready: s.ready,
+		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, Status: s.status, Ready: s.ready,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,
 	}
