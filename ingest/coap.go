@@ -96,11 +96,13 @@ type CoAP struct {
 
 	observers *observers
 
-	mu    sync.Mutex // guards peers, sites
-	peers int
-	sites map[netip.Prefix]int
+	mu      sync.Mutex // guards peers, sites, stopped
+	peers   int
+	sites   map[netip.Prefix]int
+	stopped bool // no request is begun any more
 
-	running sync.WaitGroup
+	running sync.WaitGroup // the listener
+	working sync.WaitGroup // requests
 	stop    sync.Once
 
 	dropped, malformed, panics prometheus.Counter
@@ -175,9 +177,14 @@ func (c *CoAP) run() {
 	}
 }
 
-// Stop closes the socket and waits for the requests in work.
+// Stop begins no further request, lets the answers of those in work leave, and
+// closes the socket.
 func (c *CoAP) Stop() {
 	c.stop.Do(func() {
+		c.mu.Lock()
+		c.stopped = true
+		c.mu.Unlock()
+		c.working.Wait()
 		c.observers.stop()
 		c.server.Stop()
 		_ = c.conn.Close()
@@ -220,19 +227,32 @@ func (c *CoAP) admit(cc *coapConn) {
 // goroutine per peer, and from its only reader when that one's queue is full:
 // it must not wait, or one slow peer stalls all.
 func (c *CoAP) dispatch(req *pool.Message, cc *coapConn, handler coapHandler) {
-	select {
-	case c.work <- struct{}{}:
-	default:
+	if !c.begin() {
 		c.dropped.Inc()
 		cc.ReleaseMessage(req)
 		return
 	}
-	c.running.Add(1)
 	go c.process(req, cc, handler)
 }
 
+// begin takes a worker, unless all are busy or Stop was called.
+func (c *CoAP) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return false
+	}
+	select {
+	case c.work <- struct{}{}:
+		c.working.Add(1)
+		return true
+	default:
+		return false
+	}
+}
+
 func (c *CoAP) process(req *pool.Message, cc *coapConn, handler coapHandler) {
-	defer c.running.Done()
+	defer c.working.Done()
 	defer func() { <-c.work }()
 	defer func() {
 		if v := recover(); v != nil {
