@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -111,6 +112,10 @@ func (a *api) day(s string) (devices.Date, error) {
 }
 
 func (a *api) place(_ context.Context, in *placeInput) (*placeOutput, error) {
+	// NaN is within every bound, and no JSON.
+	if math.IsNaN(in.Lon) || math.IsNaN(in.Lat) {
+		return nil, huma.Error422UnprocessableEntity("lon and lat are degrees")
+	}
 	at := geo.Day(a.now(), a.Calendar)
 	if in.At != "" {
 		var err error

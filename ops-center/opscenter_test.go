@@ -741,7 +741,7 @@ func TestLayers(t *testing.T) {
 	for path, want := range map[string]int{
 		"/v1/layers/roads/tiles/1/0/0.mvt": 404, "/v1/layers/wards/tiles/1/7/0.mvt": 404, "/v1/layers/wards/tiles/1/0/0.png": 404,
 		"/v1/layers/wards/tiles/a/0/0.mvt": 404, "/v1/layers/wards/tiles/12/3255/1809.mvt?at=2025-06-30": 404,
-		"/v1/layers/wards/tiles/12/3255/1809.mvt?at=soon": 422, "/v1/place?lon=200&lat=1": 422, "/v1/place?lon=1": 422, "/v1/place?lon=1&lat=1&at=soon": 422,
+		"/v1/layers/wards/tiles/12/3255/1809.mvt?at=soon": 422, "/v1/place?lon=200&lat=1": 422, "/v1/place?lon=1": 422, "/v1/place?lon=NaN&lat=1": 422, "/v1/place?lon=1&lat=nan": 422, "/v1/place?lon=1&lat=1&at=soon": 422,
 		"/v1/zones/roads/readings?quantity=pm25": 404,
 	} {
 		if status, _, body := c.call(c.admin, "GET", path, ""); status != want {
