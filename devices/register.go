@@ -247,6 +247,18 @@ func (r *Register) OnChange(watch func(*Device)) {
 	r.watchers = append(r.watchers, watch)
 }
 
+// Check tells whether Add would take the device, as things are now.
+func (r *Register) Check(d *Device) error {
+	c := *d
+	if c.State == "" {
+		c.State = Active
+	}
+	if _, ok := r.byID.Load(c.ID); ok {
+		return ErrDeviceExists
+	}
+	return r.validate(nil, &c)
+}
+
 // maxText bounds a name or another text of an entry, in bytes.
 const maxText = 200
 

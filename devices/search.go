@@ -25,7 +25,15 @@ type Search struct {
 // Found is a device with what was made of it for searching.
 type Found struct {
 	*Device
-	text string // folded: id, name, site, owner, model
+	text  string // folded: id, name, site, owner, model
+	site  string // folded
+	owner string // folded
+}
+
+func newFound(d *Device) *Found {
+	f := &Found{Device: d, site: Fold(d.Site), owner: Fold(d.Owner)}
+	f.text = strings.Join([]string{strings.ToLower(string(d.ID)), Fold(d.Name), f.site, f.owner, Fold(d.Model)}, "\n")
+	return f
 }
 
 // NewSearch builds the index and keeps it up to date from then on.
@@ -56,7 +64,7 @@ func (s *Search) List() []*Found {
 	fresh := make([]*Found, 0, len(s.changed))
 	for id := range s.changed {
 		if d, ok := s.register.Get(id); ok {
-			fresh = append(fresh, &Found{Device: d, text: searchText(d)})
+			fresh = append(fresh, newFound(d))
 		}
 	}
 	slices.SortFunc(fresh, func(a, b *Found) int { return strings.Compare(string(a.ID), string(b.ID)) })
@@ -83,17 +91,22 @@ func Words(q string) []string {
 }
 
 // Has reports whether the device has all of words, which Words has made.
-func (f *Found) Has(words []string) bool {
+func (f *Found) Has(words []string) bool { return hasAll(f.text, words) }
+
+// StandsAt reports whether its site has all of words.
+func (f *Found) StandsAt(words []string) bool { return hasAll(f.site, words) }
+
+// OwnedBy reports whether its department is the one of that name, which Fold has
+// folded.
+func (f *Found) OwnedBy(folded string) bool { return f.owner == folded }
+
+func hasAll(text string, words []string) bool {
 	for _, w := range words {
-		if !strings.Contains(f.text, w) {
+		if !strings.Contains(text, w) {
 			return false
 		}
 	}
 	return true
-}
-
-func searchText(d *Device) string {
-	return Fold(strings.Join([]string{string(d.ID), d.Name, d.Site, d.Owner, d.Model}, "\n"))
 }
 
 // Fold takes off what a search should not depend on: case and diacritics. The

@@ -184,6 +184,8 @@ func (g *Gate) profileOf(d *devices.Device) (*devices.Profile, *devices.Refusal)
 		return nil, devices.Refuse(devices.ReasonUnknownDevice, "device is retired")
 	case devices.Quarantine:
 		return nil, devices.Refuse(devices.ReasonQuarantined, "waiting for an administrator's approval")
+	case devices.Announced:
+		return nil, devices.Refuse(devices.ReasonQuarantined, "announced, but not taken into service yet")
 	}
 	profile, ok := g.opt.Catalogue.Profile(d.Profile)
 	if !ok {

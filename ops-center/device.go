@@ -8,14 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sort"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
-	"golang.org/x/text/runes"
-	"golang.org/x/text/transform"
 	"golang.org/x/text/unicode/norm"
 
 	"vonglau/devices"
@@ -42,6 +37,9 @@ type deviceView struct {
 	State     devices.LifeState `json:"state"`
 	Upstream  devices.ID        `json:"upstream,omitempty"`
 	Owner     string            `json:"owner,omitempty"`
+	Site      string            `json:"site,omitempty"`
+	Model     string            `json:"model,omitempty"`
+	Firmware  string            `json:"firmware,omitempty"`
 	Simulated bool              `json:"simulated"`
 	Added     time.Time         `json:"added"`
 	Severity  uint8             `json:"severity" doc:"Priority of its worst open alarm, 0 for none"`
@@ -65,7 +63,7 @@ type linkView struct {
 func (a *api) view(d *devices.Device, now time.Time) deviceView {
 	v := deviceView{
 		ID: d.ID, Name: d.Name, Profile: d.Profile, At: placeOf(d.At), State: d.State, Upstream: d.Upstream,
-		Owner: d.Owner, Simulated: d.Simulated, Added: d.Added, Presence: presenceView{State: devices.Never},
+		Owner: d.Owner, Site: d.Site, Model: d.Model, Firmware: d.Firmware, Simulated: d.Simulated, Added: d.Added, Presence: presenceView{State: devices.Never},
 	}
 	p, ok := a.Hub.PresenceOf(d.ID)
 	if !ok {
@@ -99,27 +97,9 @@ func (a *api) findDevice(id string) (*devices.Device, error) {
 	return d, nil
 }
 
-type deviceListInput struct {
-	Q       string `query:"q" maxLength:"100" doc:"Part of an id or name; case and diacritics do not matter"`
-	Profile string `query:"profile" maxLength:"100"`
-	State   string `query:"state" enum:"quarantined,active,maintenance,retired"`
-	Limit   int    `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
-	Cursor  string `query:"cursor" maxLength:"64" doc:"next of the page before"`
-}
-
-type deviceListOutput struct {
-	Body struct {
-		Devices []deviceView `json:"devices"`
-		Next    string       `json:"next,omitempty" doc:"Cursor of the next page; absent on the last"`
-		Total   int          `json:"total" doc:"How many match, on all pages"`
-	}
-}
-
 type deviceInput struct {
 	ID string `path:"id" maxLength:"64"`
 }
-
-type deviceOutput struct{ Body deviceView }
 
 // newDevice is what registers a device.
 type newDevice struct {
@@ -130,6 +110,9 @@ type newDevice struct {
 	State     devices.LifeState `json:"state,omitempty"`
 	Upstream  devices.ID        `json:"upstream,omitempty"`
 	Owner     string            `json:"owner,omitempty"`
+	Site      string            `json:"site,omitempty"`
+	Model     string            `json:"model,omitempty"`
+	Firmware  string            `json:"firmware,omitempty"`
 	Simulated bool              `json:"simulated,omitempty"`
 	// Token is for a device whose token is fixed elsewhere; one is made when it
 	// is empty.
@@ -182,62 +165,12 @@ func (a *api) deviceRoutes() {
 		if err != nil {
 			return nil, err
 		}
-		return &deviceOutput{a.view(d, a.now())}, nil
+		return a.record(d), nil
 	})
 	route(a, access.View, huma.Operation{
 		OperationID: "list-profiles", Method: http.MethodGet, Path: "/v1/profiles", Tags: []string{"devices"},
 		Summary: "What kinds of device there are and what they measure",
 	}, a.listProfiles)
-}
-
-// withoutMarks takes off what a search should not depend on.
-func withoutMarks(s string) string {
-	// A chain keeps state, so each call has its own.
-	t := transform.Chain(norm.NFD, runes.Remove(runes.In(unicode.Mn)))
-	if out, _, err := transform.String(t, s); err == nil {
-		s = out
-	}
-	return strings.ReplaceAll(strings.ToLower(s), "đ", "d")
-}
-
-func (a *api) listDevices(_ context.Context, in *deviceListInput) (*deviceListOutput, error) {
-	all := a.Register.List()
-	q, profile := withoutMarks(in.Q), strings.ReplaceAll(in.Profile, "_", "-")
-	match := func(d *devices.Device) bool {
-		return (profile == "" || strings.ReplaceAll(d.Profile, "_", "-") == profile) &&
-			(in.State == "" || string(d.State) == in.State) &&
-			(q == "" || strings.Contains(withoutMarks(string(d.ID)), q) || strings.Contains(withoutMarks(d.Name), q))
-	}
-	out := &deviceListOutput{}
-	out.Body.Devices = []deviceView{}
-	now := a.now()
-	after := sort.Search(len(all), func(i int) bool { return string(all[i].ID) > in.Cursor })
-	filtered := q != "" || profile != "" || in.State != ""
-	if !filtered {
-		out.Body.Total = len(all)
-	}
-	for i, d := range all {
-		if filtered {
-			if !match(d) {
-				continue
-			}
-			out.Body.Total++
-		}
-		if i < after {
-			continue
-		}
-		if len(out.Body.Devices) < in.Limit {
-			out.Body.Devices = append(out.Body.Devices, a.view(d, now))
-		} else {
-			if out.Body.Next == "" {
-				out.Body.Next = string(out.Body.Devices[in.Limit-1].ID)
-			}
-			if !filtered {
-				break
-			}
-		}
-	}
-	return out, nil
 }
 
 // addDevices registers one or many.
@@ -306,10 +239,7 @@ func (a *api) addDevices(ctx context.Context, in *registerInput) (*registerOutpu
 func (a *api) toDevice(n *newDevice) (devices.Device, error) {
 	d := devices.Device{
 		ID: n.ID, Name: norm.NFC.String(n.Name), Profile: n.Profile, State: n.State, Upstream: n.Upstream,
-		Owner: norm.NFC.String(n.Owner), Simulated: n.Simulated,
-	}
-	if len(d.Name) > 200 || len(d.Owner) > 200 {
-		return d, errors.New("name and owner have at most 200 bytes")
+		Owner: norm.NFC.String(n.Owner), Site: norm.NFC.String(n.Site), Model: n.Model, Firmware: n.Firmware, Simulated: n.Simulated,
 	}
 	if n.At != nil {
 		d.At = devices.Position{Lon: n.At[0], Lat: n.At[1]}

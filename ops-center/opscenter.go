@@ -75,6 +75,8 @@ type Options struct {
 	Alarms    Alarms
 	Commands  Commands
 	Refusals  Refusals
+	// Departments answer for devices; nil for a server that does not name them.
+	Departments *devices.Departments
 	// Network is how the devices reach us, Prefixes the parts of the address
 	// space they may do it from.
 	Network  *devices.Network
@@ -113,6 +115,8 @@ type api struct {
 	requests *prometheus.HistogramVec
 	now      func() time.Time
 	patience time.Duration // bodyPatience
+	search   *devices.Search
+	wards    wardIndex
 }
 
 // New makes the handler of the whole HTTP address.
@@ -147,6 +151,7 @@ func build(opt Options) (*api, error) {
 		opt.Ready = func() Readiness { return Readiness{Ready: true} }
 	}
 	a := &api{Options: opt, mux: http.NewServeMux(), routes: make(map[string]access.Permission), now: time.Now, patience: bodyPatience}
+	a.search = devices.NewSearch(opt.Register)
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(false))
 	if err != nil {
 		return nil, fmt.Errorf("opscenter: compression: %w", err)
@@ -164,6 +169,7 @@ func build(opt Options) (*api, error) {
 	a.huma = humago.New(ruledMux{a}, a.config())
 	a.sessionRoutes()
 	a.deviceRoutes()
+	a.registerRoutes()
 	a.readingRoutes()
 	a.alarmRoutes()
 	a.commandRoutes()

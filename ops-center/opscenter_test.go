@@ -190,7 +190,7 @@ const (
 
 // city is a server with everything behind it, on [::1].
 type city struct {
-	t        *testing.T
+	t        testing.TB
 	api      *api
 	url      string
 	admin    string
@@ -204,7 +204,7 @@ type city struct {
 	resumed  int
 }
 
-func start(t *testing.T, change func(*Options)) *city {
+func start(t testing.TB, change func(*Options)) *city {
 	t.Helper()
 	c := &city{t: t, store: &memory{data: map[string][]byte{}}, history: &history{}, evidence: devices.NewEvidence(100), alarms: &alarms{
 		list: []alert.Alarm{

@@ -51,6 +51,7 @@ type Server struct {
 
 	journal  *journal.Journal
 	register *devices.Register
+	heads    *devices.Departments
 	network  *devices.Network
 	prefixes *devices.Prefixes
 	layers   *geo.Layers
@@ -140,7 +141,13 @@ func (s *Server) openRegister(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.register, err = devices.OpenRegister(ctx, bucket, catalogue)
+	if s.register, err = devices.OpenRegister(ctx, bucket, catalogue); err != nil {
+		return err
+	}
+	if bucket, err = s.journal.Bucket(ctx, "departments"); err != nil {
+		return err
+	}
+	s.heads, err = devices.OpenDepartments(ctx, bucket)
 	return err
 }
 
@@ -486,7 +493,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 		ErrorLog: slog.NewLogLogger(s.log.With("part", "metrics").Handler(), slog.LevelWarn),
 	}), denyPlain)
 	o := opscenter.Options{
-		Register: s.register, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
+		Register: s.register, Departments: s.heads, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
 		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, Status: s.status, Ready: s.ready,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,

@@ -115,7 +115,7 @@ func profileKey(name string) string { return strings.ReplaceAll(name, "_", "-") 
 // applyDevice adds or changes an entry. The channels its profile promises are
 // made at once, so that the dictionary is complete before the first reading.
 func (s *state) applyDevice(d *devices.Device) {
-	if d.State == devices.Quarantine || d.State == devices.Retired {
+	if !d.State.Reports() {
 		s.hide(d.ID)
 		return
 	}
