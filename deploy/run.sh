@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # `make run`: the server, a simulated city and its 500 devices, until Ctrl-C.
 # Everything kept is in DATA (default ./data); starting again goes on with it.
-#   HTTP=[::1]:8080 MQTT=[::1]:1883 COAP=[::1]:5683 DEVICES=500 SCENARIO=typhoon SEED=7
+#   HTTP=[::1]:8080 MQTT=[::1]:1883 COAP=[::1]:5683
+#   HTTPS=[::1]:8443 MQTTS=[::1]:8883 COAPS=[::1]:5684
+#   DEVICES=500 SCENARIO=typhoon SEED=7
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,6 +11,9 @@ DATA=${DATA:-data}
 HTTP=${HTTP:-[::1]:8080}
 MQTT=${MQTT:-[::1]:1883}
 COAP=${COAP:-[::1]:5683}
+HTTPS=${HTTPS:-[::1]:8443}
+MQTTS=${MQTTS:-[::1]:8883}
+COAPS=${COAPS:-[::1]:5684}
 DEVICES=${DEVICES:-500}
 SCENARIO=${SCENARIO:-typhoon}
 SEED=${SEED:-7}
@@ -34,7 +39,8 @@ trap 'stop 0' INT TERM
 fail() { echo "$1" >&2; tail -n 15 "$2" >&2 2>/dev/null || true; stop 1; }
 
 rm -f "$DATA/addresses.json"
-setsid bin/vonglau serve --data "$DATA" --http "$HTTP" --mqtt "$MQTT" --coap "$COAP" >>"$server_log" 2>&1 &
+setsid bin/vonglau serve --data "$DATA" --http "$HTTP" --mqtt "$MQTT" --coap "$COAP" \
+  --https "$HTTPS" --mqtts "$MQTTS" --coaps "$COAPS" >>"$server_log" 2>&1 &
 server=$!
 for _ in $(seq 300); do
   [ ! -s "$DATA/addresses.json" ] || break

@@ -21,6 +21,7 @@ import (
 type Config struct {
 	Data    string        `yaml:"data"`
 	Listen  ListenConfig  `yaml:"listen"`
+	TLS     TLSConfig     `yaml:"tls"`
 	City    CityConfig    `yaml:"city"`
 	Ingest  IngestConfig  `yaml:"ingest"`
 	Journal JournalConfig `yaml:"journal"`
@@ -30,12 +31,27 @@ type Config struct {
 	Log     LogConfig     `yaml:"log"`
 }
 
-// ListenConfig has the doors' addresses, "[::]:8080"; port 0 takes a free one.
+// ListenConfig has the doors' addresses, "[::]:8080"; port 0 takes a free one
+// and an empty address keeps the door shut.
 type ListenConfig struct {
+	HTTPS string `yaml:"https"`
+	MQTTS string `yaml:"mqtts"`
+	CoAPS string `yaml:"coaps"`
 	HTTP  string `yaml:"http"`
 	MQTT  string `yaml:"mqtt"`
 	CoAP  string `yaml:"coap"`
 	Debug string `yaml:"debug"`
+}
+
+// TLSConfig says what the server proves itself by, and whose certificates it
+// believes of devices besides the city CA's.
+type TLSConfig struct {
+	Names          []string      `yaml:"names"`
+	Certificate    string        `yaml:"certificate"`
+	Key            string        `yaml:"key"`
+	DeviceCA       string        `yaml:"device_ca"`
+	DeviceCRL      string        `yaml:"device_crl"`
+	DeviceLifetime time.Duration `yaml:"device_lifetime"`
 }
 
 // CityConfig says where and in which time the city lives.
@@ -103,8 +119,12 @@ type LogConfig struct {
 // DefaultConfig is safe and enough for one city on one server.
 func DefaultConfig() Config {
 	return Config{
-		Data:   "data",
-		Listen: ListenConfig{HTTP: "[::]:8080", MQTT: "[::]:1883", CoAP: "[::]:5683"},
+		Data: "data",
+		Listen: ListenConfig{
+			HTTPS: "[::]:8443", MQTTS: "[::]:8883", CoAPS: "[::]:5684",
+			HTTP: "[::]:8080", MQTT: "[::]:1883", CoAP: "[::]:5683",
+		},
+		TLS: TLSConfig{Names: []string{}, DeviceLifetime: 2 * 365 * 24 * time.Hour},
 		City: CityConfig{
 			Name:     map[string]string{"vi": "Nam Định", "en": "Nam Định"},
 			Calendar: "Asia/Ho_Chi_Minh",
@@ -161,7 +181,13 @@ func (c *Config) Check() error {
 	if c.Data == "" {
 		bad("data: name the folder for everything that is kept")
 	}
-	for key, addr := range map[string]string{"http": c.Listen.HTTP, "mqtt": c.Listen.MQTT, "coap": c.Listen.CoAP} {
+	for key, addr := range map[string]string{
+		"https": c.Listen.HTTPS, "mqtts": c.Listen.MQTTS, "coaps": c.Listen.CoAPS,
+		"http": c.Listen.HTTP, "mqtt": c.Listen.MQTT, "coap": c.Listen.CoAP,
+	} {
+		if addr == "" {
+			continue
+		}
 		_, port, err := net.SplitHostPort(addr)
 		if err == nil {
 			_, err = strconv.ParseUint(port, 10, 16)
@@ -169,6 +195,18 @@ func (c *Config) Check() error {
 		if err != nil {
 			bad("listen.%s: %q: write [address]:port, such as [::]:8080 (%v)", key, addr, err)
 		}
+	}
+	if c.Listen.HTTP == "" && c.Listen.HTTPS == "" {
+		bad("listen.https: nobody could reach the server; give it or listen.http an address")
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		bad("tls.certificate and tls.key: name both files, or none to have a certificate of the city CA")
+	}
+	if c.TLS.DeviceCRL != "" && c.TLS.DeviceCA == "" {
+		bad("tls.device_crl: a revocation list needs tls.device_ca, the CA that signed it")
+	}
+	if c.TLS.DeviceLifetime < time.Hour {
+		bad("tls.device_lifetime: %s: need an hour or more", c.TLS.DeviceLifetime)
 	}
 	if c.Listen.Debug != "" {
 		host, _, err := net.SplitHostPort(c.Listen.Debug)

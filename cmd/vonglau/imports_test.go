@@ -16,6 +16,7 @@ import (
 // Whoever wants a new arrow argues for it here.
 var mayImport = map[string][]string{
 	"devices":           {},
+	"devices/trust":     {"devices"},
 	"geo":               {"devices"},
 	"ingest/journal":    {"devices"},
 	"ingest/series":     {"devices"},
@@ -28,7 +29,7 @@ var mayImport = map[string][]string{
 	"ops-center":        {"devices", "geo", "ops-center/alert", "ops-center/access", "ops-center/live", "ops-center/web"},
 	"firmware-sim":      {"devices", "firmware-sim/city"},
 	"firmware-sim/city": {"devices"},
-	"cmd/vonglau":       {"devices", "geo", "ingest", "ingest/journal", "ingest/mqtt", "ingest/series", "ops-center", "ops-center/access", "ops-center/alert", "ops-center/live", "ops-center/web"},
+	"cmd/vonglau":       {"devices", "devices/trust", "geo", "ingest", "ingest/journal", "ingest/mqtt", "ingest/series", "ops-center", "ops-center/access", "ops-center/alert", "ops-center/live", "ops-center/web"},
 	"cmd/firmware-sim":  {"firmware-sim", "firmware-sim/city"},
 	"deploy/influxd":    {},
 	"deploy/bench":      {},

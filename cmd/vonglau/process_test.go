@@ -109,7 +109,8 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	p.log = log
-	args := append([]string{"serve", "--data", p.dir, "--http", "[::1]:0", "--mqtt", "[::1]:0", "--coap", "[::1]:0"}, p.args...)
+	args := append([]string{"serve", "--data", p.dir, "--http", "[::1]:0", "--mqtt", "[::1]:0", "--coap", "[::1]:0",
+		"--https", "[::1]:0", "--mqtts", "[::1]:0", "--coaps", "[::1]:0"}, p.args...)
 	p.cmd = exec.Command(program, args...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	// The server must not outlive a test that dies.

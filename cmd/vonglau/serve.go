@@ -22,7 +22,7 @@ var version = "unversioned"
 const stopWait = 60 * time.Second
 
 func newServe() *cobra.Command {
-	var config, data, httpAddr, mqttAddr, coapAddr string
+	var config, data string
 	var check bool
 	c := &cobra.Command{
 		Use:   "serve",
@@ -31,17 +31,22 @@ func newServe() *cobra.Command {
 
 Flags go before the configuration file, which goes before the defaults;
 deploy/vonglau.example.yaml explains every key. When all doors are open,
-DATA/addresses.json tells where; the first start writes DATA/admin.token.`,
+DATA/addresses.json tells where; the first start writes DATA/admin.token and
+DATA/ca.pem, the city CA that devices and browsers know the server by.`,
 		Example: `  vonglau serve
   vonglau serve --config /etc/vonglau/vonglau.yaml --check
-  vonglau serve --data /tmp/try --http '[::1]:0' --mqtt '[::1]:0' --coap '[::1]:0'`,
+  vonglau serve --data /tmp/try --http '[::1]:0' --mqtt '[::1]:0' --coap '[::1]:0' \\
+    --https '[::1]:0' --mqtts '[::1]:0' --coaps '[::1]:0'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := LoadConfig(config)
 			if err != nil {
 				return err
 			}
-			for flag, into := range map[string]*string{"data": &cfg.Data, "http": &cfg.Listen.HTTP, "mqtt": &cfg.Listen.MQTT, "coap": &cfg.Listen.CoAP} {
+			for flag, into := range map[string]*string{
+				"data": &cfg.Data, "http": &cfg.Listen.HTTP, "mqtt": &cfg.Listen.MQTT, "coap": &cfg.Listen.CoAP,
+				"https": &cfg.Listen.HTTPS, "mqtts": &cfg.Listen.MQTTS, "coaps": &cfg.Listen.CoAPS,
+			} {
 				if cmd.Flags().Changed(flag) {
 					*into, _ = cmd.Flags().GetString(flag)
 				}
@@ -59,9 +64,16 @@ DATA/addresses.json tells where; the first start writes DATA/admin.token.`,
 	f := c.Flags()
 	f.StringVar(&config, "config", "", "configuration file (YAML)")
 	f.StringVar(&data, "data", "", "folder for everything that is kept (default data)")
-	f.StringVar(&httpAddr, "http", "", "address of API, wall and WebSocket (default [::]:8080)")
-	f.StringVar(&mqttAddr, "mqtt", "", "address of the MQTT door (default [::]:1883)")
-	f.StringVar(&coapAddr, "coap", "", "address of the CoAP door (default [::]:5683)")
+	for _, door := range []struct{ name, usage string }{
+		{"https", "address of API, wall and WebSocket over TLS (default [::]:8443)"},
+		{"mqtts", "address of the MQTT door over TLS (default [::]:8883)"},
+		{"coaps", "address of the CoAP door over DTLS (default [::]:5684)"},
+		{"http", "address of API, wall and WebSocket, not encrypted (default [::]:8080)"},
+		{"mqtt", "address of the MQTT door, not encrypted (default [::]:1883)"},
+		{"coap", "address of the CoAP door, not encrypted (default [::]:5683)"},
+	} {
+		f.String(door.name, "", door.usage+"; empty keeps it shut")
+	}
 	f.BoolVar(&check, "check", false, "read the configuration, say whether it can work, and stop")
 	return c
 }
@@ -80,7 +92,8 @@ func serve(ctx context.Context, cfg Config) error {
 		return err
 	}
 	a := s.Addr()
-	log.Info("vonglau is up", "version", version, "http", a.HTTP, "mqtt", a.MQTT, "coap", a.CoAP,
+	log.Info("vonglau is up", "version", version, "https", a.HTTPS, "mqtts", a.MQTTS, "coaps", a.CoAPS,
+		"http", a.HTTP, "mqtt", a.MQTT, "coap", a.CoAP,
 		"data", cfg.Data, "took", time.Since(started).Round(time.Millisecond))
 	<-ctx.Done()
 	log.Info("stopping")

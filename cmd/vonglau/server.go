@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"vonglau/devices"
+	"vonglau/devices/trust"
 	"vonglau/geo"
 	"vonglau/ingest"
 	"vonglau/ingest/journal"
@@ -35,9 +37,12 @@ import (
 // addresses are where the doors listen; DIR/addresses.json holds them once all
 // are up.
 type addresses struct {
-	HTTP  string `json:"http"`
-	MQTT  string `json:"mqtt"`
-	CoAP  string `json:"coap"`
+	HTTP  string `json:"http,omitempty"`
+	MQTT  string `json:"mqtt,omitempty"`
+	CoAP  string `json:"coap,omitempty"`
+	HTTPS string `json:"https,omitempty"`
+	MQTTS string `json:"mqtts,omitempty"`
+	CoAPS string `json:"coaps,omitempty"`
 	Debug string `json:"debug,omitempty"`
 }
 
@@ -54,6 +59,7 @@ type Server struct {
 	heads    *devices.Departments
 	network  *devices.Network
 	prefixes *devices.Prefixes
+	trust    *trust.Authority
 	layers   *geo.Layers
 	store    series.Store
 	writer   *series.Writer
@@ -69,7 +75,9 @@ type Server struct {
 	api      http.Handler
 
 	readers map[string]*journal.Reader
-	http    net.Listener
+	http    net.Listener // nil when that door is shut; so the other four
+	https   net.Listener
+	mqtts   net.Listener
 	debug   net.Listener // nil without one
 	started time.Time
 }
@@ -90,7 +98,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err erro
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	for _, open := range []func(context.Context) error{
-		s.openJournal, s.openRegister, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openLive, s.openDoors, s.openAPI,
+		s.openJournal, s.openRegister, s.openTrust, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openLive, s.openDoors, s.openAPI,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -288,7 +296,7 @@ func (s *Server) openDoors(ctx context.Context) error {
 		return err
 	}
 	s.mqtt, err = mqtt.New(ingest.NewMQTT(s.gate, s.commands), mqtt.Options{
-		Addrs: []string{s.cfg.Listen.MQTT}, Sessions: sessions, Log: s.log.With("part", "mqtt"), Metrics: s.registry,
+		Addrs: plainDoor(s.cfg.Listen.MQTT), Sessions: sessions, Log: s.log.With("part", "mqtt"), Metrics: s.registry,
 	})
 	if err != nil {
 		return err
@@ -324,6 +332,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.running.work("seeding the wall", func(ctx context.Context) error {
 		return seedFromSeries(ctx, s.register, s.store, s.hub, s.log)
 	})
+	s.running.work("trust", func(ctx context.Context) error { return s.trust.Run(ctx, func() {}) })
 	s.hub.Start()
 	s.running.add("live", s.hub.Stop)
 
@@ -334,11 +343,13 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return fmt.Errorf("listen.mqtt: %w", err)
 	}
 	s.running.add("mqtt", s.mqtt.Stop)
-	if s.coap, err = ingest.NewCoAP(s.gate, s.cfg.Listen.CoAP, ingest.CoAPOptions{Log: s.log.With("part", "coap"), Metrics: s.registry}); err != nil {
-		return fmt.Errorf("listen.coap: %w", err)
+	if err := s.startMQTTS(ctx); err != nil {
+		return err
 	}
-	s.coap.Start()
-	s.running.add("coap", func(context.Context) error { s.coap.Stop(); return nil })
+	if err := s.startCoAP(); err != nil {
+		return err
+	}
+	s.warnPlain()
 	if s.bridge != nil {
 		s.bridge.Start()
 		s.running.add("bridge", func(context.Context) error { s.bridge.Stop(); return nil })
@@ -363,17 +374,29 @@ func (s *Server) watchSilence(ctx context.Context) error {
 }
 
 func (s *Server) startHTTP() (err error) {
-	if s.http, err = net.Listen("tcp", s.cfg.Listen.HTTP); err != nil {
-		return fmt.Errorf("listen.http: %w", err)
+	server := func() *http.Server {
+		return &http.Server{
+			Handler:           s.api,
+			ReadHeaderTimeout: 10 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    64 << 10,
+			ErrorLog:          slog.NewLogLogger(s.log.With("part", "http").Handler(), slog.LevelDebug),
+		}
 	}
-	server := &http.Server{
-		Handler:           s.api,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.With("part", "http").Handler(), slog.LevelDebug),
+	if s.cfg.Listen.HTTP != "" {
+		if s.http, err = net.Listen("tcp", s.cfg.Listen.HTTP); err != nil {
+			return fmt.Errorf("listen.http: %w", err)
+		}
+		s.serve("http", server(), s.http)
 	}
-	s.serve("http", server, s.http)
+	if s.cfg.Listen.HTTPS != "" {
+		if s.https, err = net.Listen("tcp", s.cfg.Listen.HTTPS); err != nil {
+			return fmt.Errorf("listen.https: %w", err)
+		}
+		secure := s.trust.ServerConfig(false)
+		secure.NextProtos = []string{"h2", "http/1.1"}
+		s.serve("https", server(), tls.NewListener(s.https, secure))
+	}
 	if s.cfg.Listen.Debug == "" {
 		return nil
 	}
@@ -409,9 +432,18 @@ func (s *Server) serve(name string, server *http.Server, l net.Listener) {
 
 // Addr tells where the doors listen, once Start has returned.
 func (s *Server) Addr() addresses {
-	a := addresses{HTTP: s.http.Addr().String(), MQTT: s.mqtt.Addrs()[0].String(), CoAP: s.coap.Addr().String()}
-	if s.debug != nil {
-		a.Debug = s.debug.Addr().String()
+	at := func(l interface{ Addr() net.Addr }, open bool) string {
+		if !open {
+			return ""
+		}
+		return l.Addr().String()
+	}
+	a := addresses{
+		HTTP: at(s.http, s.http != nil), HTTPS: at(s.https, s.https != nil), Debug: at(s.debug, s.debug != nil),
+		CoAP: at(s.coap, s.coap != nil), MQTTS: at(s.mqtts, s.mqtts != nil),
+	}
+	if s.cfg.Listen.MQTT != "" {
+		a.MQTT = s.mqtt.Addrs()[0].String()
 	}
 	return a
 }

@@ -301,7 +301,8 @@ func startVonglau(s *stage, o options, influx string) ([]*sender, error) {
 		return nil, err
 	}
 	data := filepath.Join(s.dir, "data")
-	if err := s.start("vonglau", o.vonglau, "serve", "--config", config, "--data", data, "--http", "[::1]:0", "--mqtt", "[::1]:0", "--coap", "[::1]:0"); err != nil {
+	if err := s.start("vonglau", o.vonglau, "serve", "--config", config, "--data", data, "--http", "[::1]:0", "--mqtt", "[::1]:0", "--coap", "[::1]:0",
+		"--https=", "--mqtts=", "--coaps="); err != nil {
 		return nil, err
 	}
 	var addr struct{ HTTP, MQTT string }
