@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -233,49 +238,35 @@ func TestGateStates(t *testing.T) {
 	}
 }
 
-// Every reason there is has its answer, and only ours ask for a retry.
+// Every reason there is has its answer, and only ours ask for a retry. The
+// reasons are read from the source: a new one without an answer fails here.
 func TestAnswersAreComplete(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "../devices/refusal.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Reason") {
+			return true
+		}
+		value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known++
+		if _, ok := answers[devices.Reason(value)]; !ok {
+			t.Errorf("%s has no answer", value)
+		}
+		return true
+	})
+	if known < 20 {
+		t.Fatalf("found %d reasons in the source", known)
+	}
 	for reason, a := range answers {
-		retry := a.http == 429 || a.http == 503
-		if retry != reason.Retry() {
+		if retry := a.http == 429 || a.http == 503; retry != reason.Retry() {
 			t.Errorf("%s: HTTP %d and Retry() %v do not agree", reason, a.http, reason.Retry())
 		}
-	}
-	if len(answers) != 23 {
-		t.Errorf("%d reasons have an answer; give a new one its line", len(answers))
-	}
-}
-
-// An answer for many parts may not say "do not come back" while one of them was
-// lost to our own trouble.
-func TestJoinPrefersTheErrorWorthARetry(t *testing.T) {
-	foreign := devices.Refuse(devices.ReasonForeignDevice, "not yours")
-	full := devices.Refuse(devices.ReasonUnavailable, "disk full")
-	outside := devices.Refuse(devices.ReasonOutOfRange, "too much")
-	for _, c := range []struct {
-		name  string
-		parts []error
-		want  error
-	}{
-		{"nothing to say", []error{nil, nil}, nil},
-		{"first of its kind", []error{nil, foreign, outside}, foreign},
-		{"ours after theirs", []error{foreign, nil, full, outside}, full},
-		{"ours before theirs", []error{full, foreign}, full},
-		{"an error of no kind is ours", []error{foreign, context.DeadlineExceeded}, context.DeadlineExceeded},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var got []error
-			j := newJoin(func(err error) { got = append(got, err) })
-			for range c.parts {
-				j.add()
-			}
-			j.close()
-			for _, err := range c.parts {
-				j.done(0, err)
-			}
-			if len(got) != 1 || got[0] != c.want {
-				t.Errorf("got %v, want [%v]", got, c.want)
-			}
-		})
 	}
 }
