@@ -55,6 +55,8 @@ type CoAPOptions struct {
 	Workers int
 	// Commands are what devices can ask for and observe; nil serves none.
 	Commands *Commands
+	// Images are what devices can fetch; nil serves none.
+	Images *Images
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -81,6 +83,7 @@ func (o *CoAPOptions) defaults() {
 //	POST coap://host/devices/{id}/telemetry?k=TOKEN   2.04
 //	GET  coap://host/devices/{id}/commands?k=TOKEN     2.05, Observe (coap_commands.go)
 //	POST coap://host/devices/{id}/commands/ack?k=TOKEN 2.04
+//	GET  coap://host/devices/{id}/firmware/{name}?k=TOKEN 2.05, Block2 (firmware.go)
 //	GET  coap://host/.well-known/core                 2.05
 //
 // The answer to a confirmable request rides on its acknowledgement and leaves
@@ -296,6 +299,8 @@ func (c *CoAP) serveDevice(w *coapWriter, r *pool.Message, path string) {
 		serve, allowed = c.commandList, read
 	case resource == "commands/ack" && c.opt.Commands != nil:
 		serve = c.commandAnswer
+	case strings.HasPrefix(resource, "firmware/") && c.opt.Images != nil:
+		serve, allowed = c.firmware(strings.TrimPrefix(resource, "firmware/")), read
 	}
 	switch {
 	case serve == nil:

@@ -18,19 +18,24 @@ import (
 // HTTP is the door for devices and their collectors that post. Mount Handler
 // under the patterns of Routes.
 type HTTP struct {
-	gate *Gate
+	gate   *Gate
+	images *Images // nil serves none
 }
 
 // NewHTTP makes the door.
-func NewHTTP(g *Gate) *HTTP { return &HTTP{gate: g} }
+func NewHTTP(g *Gate, images *Images) *HTTP { return &HTTP{gate: g, images: images} }
 
 // Routes are the patterns of net/http.ServeMux that this door serves. They
 // prove a device's identity themselves and take no person's session.
 func (h *HTTP) Routes() map[string]http.Handler {
-	return map[string]http.Handler{
+	routes := map[string]http.Handler{
 		"POST /v1/devices/{id}/telemetry": http.HandlerFunc(h.telemetry),
 		"POST /api/v2/write":              http.HandlerFunc(h.line),
 	}
+	if h.images != nil {
+		routes["GET /v1/devices/{id}/firmware/{name}"] = http.HandlerFunc(h.firmware)
+	}
+	return routes
 }
 
 // curlDefault is what `curl --data` says when it is not told: nothing about

@@ -51,7 +51,7 @@ func (s *Server) startCoAP() (err error) {
 	if s.cfg.Listen.CoAP == "" {
 		return nil
 	}
-	s.coap, err = ingest.NewCoAP(s.gate, s.cfg.Listen.CoAP, ingest.CoAPOptions{Log: s.log.With("part", "coap"), Metrics: s.registry})
+	s.coap, err = ingest.NewCoAP(s.gate, s.cfg.Listen.CoAP, ingest.CoAPOptions{Commands: s.commands, Images: s.images, Log: s.log.With("part", "coap"), Metrics: s.registry})
 	if err != nil {
 		return fmt.Errorf("listen.coap: %w", err)
 	}

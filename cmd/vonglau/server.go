@@ -69,6 +69,7 @@ type Server struct {
 	recent   *devices.Evidence
 	gate     *ingest.Gate
 	commands *ingest.Commands
+	images   *ingest.Images
 	mqtt     *mqtt.Server
 	coap     *ingest.CoAP
 	bridge   *ingest.Bridge // nil without one
@@ -288,6 +289,20 @@ func (s *Server) openDoors(ctx context.Context) error {
 		return err
 	}
 	s.commands, err = ingest.OpenCommands(ctx, ingest.CommandsOptions{Log: record, Cursors: cursors, Register: s.register, Errs: log})
+	if err != nil {
+		return err
+	}
+	objects, err := s.journal.Objects(ctx, "firmware")
+	if err != nil {
+		return err
+	}
+	manifests, err := s.journal.Bucket(ctx, "firmware")
+	if err != nil {
+		return err
+	}
+	s.images, err = ingest.OpenImages(ctx, ingest.ImagesOptions{
+		Objects: objects, Manifests: manifests, Dir: s.cfg.Data, Profiles: s.register.Catalogue(),
+	})
 	if err != nil {
 		return err
 	}
@@ -520,7 +535,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	routes := ingest.NewHTTP(s.gate).Routes()
+	routes := ingest.NewHTTP(s.gate, s.images).Routes()
 	routes["GET /metrics"] = s.access.Require(access.ViewStatus, promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.log.With("part", "metrics").Handler(), slog.LevelWarn),
 	}), denyPlain)
