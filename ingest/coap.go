@@ -461,7 +461,7 @@ func (c *CoAP) refuse(w *coapWriter, err error, opts ...message.Option) {
 	}
 	if refusal.Reason.Retry() {
 		// 5.03 and 4.29 carry the wait as Max-Age (RFC 7252 section 5.9.3.4, RFC 8516).
-		opts = append(opts, maxAge(retryAfter))
+		opts = append(opts, maxAge(waitOf(refusal)))
 	}
 	c.respond(w, a.coap, message.TextPlain, text, opts...)
 }

@@ -36,6 +36,10 @@ type Options struct {
 	Window devices.Window
 	// Limits of one payload.
 	Limits devices.Limits
+	// Bounds of what is taken in. Prefixes say where devices may speak from; nil
+	// is anywhere.
+	Bounds   Bounds
+	Prefixes *devices.Prefixes
 	// Calendar is the city's civil time: zone versions change at its midnights.
 	Calendar *time.Location
 	// EvidencePerMinute bounds the refusals stored for one sender; the ones
@@ -50,6 +54,9 @@ type Options struct {
 func (o *Options) defaults() error {
 	if o.Journal == nil || o.Register == nil || o.Catalogue == nil || o.Places == nil {
 		return errors.New("ingest: the gate needs a journal, a register, a catalogue and places")
+	}
+	if err := o.Bounds.defaults(); err != nil {
+		return err
 	}
 	if o.Calendar == nil {
 		o.Calendar = time.UTC
@@ -75,6 +82,7 @@ type Gate struct {
 	opt      Options
 	days     calendar
 	evidence *budget
+	ledger   *ledger
 	metrics  *metrics
 	tally    [len(viaLabels)]atomic.Int64
 }
@@ -84,12 +92,15 @@ func NewGate(o Options) (*Gate, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
-	return &Gate{
+	g := &Gate{
 		opt:      o,
 		days:     calendar{zone: o.Calendar},
 		evidence: newBudget(o.EvidencePerMinute, o.EvidenceTotal),
+		ledger:   newLedger(o.Bounds),
 		metrics:  newMetrics(o.Metrics),
-	}, nil
+	}
+	o.Register.OnChange(g.ledger.forget)
+	return g, nil
 }
 
 // Delivery is one payload of a device whose identity a door has proven.
@@ -119,6 +130,10 @@ func (g *Gate) Submit(d Delivery, done func(error)) {
 		g.refuse(d, now, []*devices.Refusal{refusal}, done)
 		return
 	}
+	if refusal := g.enter(d, profile, now); refusal != nil {
+		g.refuse(d, now, []*devices.Refusal{refusal}, done)
+		return
+	}
 	// Where neither the protocol nor the profile says otherwise the bytes tell
 	// JSON from CBOR, and a SenML pack from plain readings.
 	format := d.Format
@@ -139,6 +154,10 @@ func (g *Gate) SubmitDecoded(d Delivery, raw []devices.RawObservation, done func
 	now := g.opt.Now().UTC().Truncate(time.Millisecond)
 	profile, refusal := g.profileOf(d.Device)
 	if refusal != nil {
+		g.refuse(d, now, []*devices.Refusal{refusal}, done)
+		return
+	}
+	if refusal := g.enter(d, profile, now); refusal != nil {
 		g.refuse(d, now, []*devices.Refusal{refusal}, done)
 		return
 	}

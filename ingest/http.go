@@ -245,7 +245,7 @@ func (h *HTTP) refuse(w http.ResponseWriter, err error) {
 	header.Set("Content-Type", "application/problem+json")
 	header.Set("Cache-Control", "no-store")
 	if refusal.Reason.Retry() {
-		header.Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
+		header.Set("Retry-After", strconv.Itoa(int(waitOf(refusal)/time.Second)))
 	}
 	if a.http == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", `Bearer realm="devices"`)

@@ -17,6 +17,8 @@ type metrics struct {
 	acked      [len(viaLabels)]prometheus.Counter
 	refusals   *prometheus.CounterVec
 	overBudget prometheus.Counter
+	heldUp     prometheus.Counter
+	cloned     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -37,6 +39,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		overBudget: make.NewCounter(prometheus.CounterOpts{
 			Name: "vonglau_ingest_refusals_unstored_total",
 			Help: "Refusals counted but not kept as evidence, because the sender's budget was spent.",
+		}),
+		heldUp: make.NewCounter(prometheus.CounterOpts{
+			Name: "vonglau_ingest_held_up_total",
+			Help: "Messages over a bound after which their connection was not read from for a while.",
+		}),
+		cloned: make.NewCounter(prometheus.CounterOpts{
+			Name: "vonglau_security_cloned_total",
+			Help: "Messages and sessions refused because their identity is in use at another address.",
 		}),
 	}
 	for i, via := range viaLabels {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 
 	"vonglau/devices"
 	"vonglau/ingest/mqtt"
@@ -40,6 +41,10 @@ func (m *MQTT) Connect(_ context.Context, c *mqtt.Connect) (mqtt.Peer, error) {
 		m.gate.Refused(refusal, nil)
 		return nil, refusal
 	}
+	if refusal := m.gate.welcome(device, devices.ViaMQTT, c.From); refusal != nil {
+		m.gate.Refused(refusal, nil)
+		return nil, refusal
+	}
 	base := topicPrefix + string(device.ID)
 	return &mqttPeer{
 		gate: m.gate, all: m.commands, id: device.ID, from: c.From,
@@ -57,6 +62,8 @@ type mqttPeer struct {
 	id                          devices.ID
 	from                        netip.AddrPort
 	telemetry, status, commands string
+
+	wait time.Duration // until more is read; the connection's reader only
 }
 
 func (p *mqttPeer) Principal() string { return string(p.id) }
@@ -78,6 +85,8 @@ func (p *mqttPeer) Offline(e mqtt.End) {
 
 // Publish takes a device's telemetry and status.
 func (p *mqttPeer) Publish(m *mqtt.Message, ack mqtt.Ack) {
+	// Whatever it is about: a flood of statuses is a flood.
+	p.wait = p.gate.pace(p.id, p.from, len(m.Payload))
 	switch m.Topic {
 	case p.telemetry:
 		p.publishTelemetry(m, ack)
@@ -93,6 +102,9 @@ func (p *mqttPeer) Publish(m *mqtt.Message, ack mqtt.Ack) {
 		p.turnAway(m, ack, devices.Refuse(reason, "topic %.120q; use %s", m.Topic, p.telemetry))
 	}
 }
+
+// Pace holds up a device that is over its bounds.
+func (p *mqttPeer) Pace() time.Duration { return p.wait }
 
 func (p *mqttPeer) publishTelemetry(m *mqtt.Message, ack mqtt.Ack) {
 	// The register is asked each time: an administrator may have changed or

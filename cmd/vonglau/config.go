@@ -24,6 +24,7 @@ type Config struct {
 	TLS     TLSConfig     `yaml:"tls"`
 	City    CityConfig    `yaml:"city"`
 	Ingest  IngestConfig  `yaml:"ingest"`
+	Bounds  BoundsConfig  `yaml:"bounds"`
 	Journal JournalConfig `yaml:"journal"`
 	Series  SeriesConfig  `yaml:"series"`
 	Bridge  BridgeConfig  `yaml:"bridge"`
@@ -133,6 +134,7 @@ func DefaultConfig() Config {
 		Ingest: IngestConfig{
 			Past: 30 * 24 * time.Hour, Future: 5 * time.Minute, Late: 2 * time.Minute, MaxPayload: 64 << 10,
 		},
+		Bounds: defaultBounds(),
 		Journal: JournalConfig{
 			MaxAge: 7 * 24 * time.Hour, MaxSize: 20 << 30, MinFree: 512 << 20, Linger: 2 * time.Millisecond,
 		},
@@ -229,6 +231,7 @@ func (c *Config) Check() error {
 	if c.Journal.MaxAge < 0 || c.Journal.Linger < 0 || c.Series.Retention < 0 {
 		bad("journal.max_age, journal.linger and series.retention: a duration cannot be negative")
 	}
+	c.Bounds.check(bad)
 	if c.Series.Influx.URL != "" && c.Series.Influx.Bucket == "" {
 		bad("series.influx.bucket: name the bucket (for InfluxDB 1.8: database/retention-policy)")
 	}

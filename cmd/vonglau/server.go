@@ -275,7 +275,7 @@ func (s *Server) openDoors(ctx context.Context) error {
 	s.gate, err = ingest.NewGate(ingest.Options{
 		Journal: s.journal, Register: s.register, Catalogue: s.register.Catalogue(), Places: s.layers,
 		Window: window, Limits: devices.Limits{Bytes: int(s.cfg.Ingest.MaxPayload)}, Calendar: calendar,
-		Log: log, Metrics: s.registry,
+		Bounds: s.cfg.Bounds.options(), Prefixes: s.prefixes, Log: log, Metrics: s.registry,
 	})
 	if err != nil {
 		return err
@@ -312,6 +312,7 @@ func (s *Server) openDoors(ctx context.Context) error {
 	}
 	s.mqtt, err = mqtt.New(ingest.NewMQTT(s.gate, s.commands), mqtt.Options{
 		Addrs: plainDoor(s.cfg.Listen.MQTT), Sessions: sessions, Log: s.log.With("part", "mqtt"), Metrics: s.registry,
+		MaxConnections: s.cfg.Bounds.Connections, MaxSessions: s.cfg.Bounds.Sessions,
 	})
 	if err != nil {
 		return err
@@ -541,7 +542,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 	}), denyPlain)
 	o := opscenter.Options{
 		Register: s.register, Departments: s.heads, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
-		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, Status: s.status, Ready: s.ready,
+		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, Status: s.status, Ready: s.ready,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,
 	}

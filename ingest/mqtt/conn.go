@@ -501,7 +501,27 @@ func (c *conn) publish(flags byte, body []byte) error {
 		return nil
 	}
 	c.peer.Publish(m, a)
+	if p, ok := c.peer.(Pacer); ok {
+		c.pause(p.Pace())
+	}
 	return nil
+}
+
+// maxPause is the longest a connection is not read from at a stretch: it has to
+// answer PINGREQ.
+const maxPause = time.Second
+
+// pause stops reading for a while, or until the connection ends.
+func (c *conn) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(min(d, maxPause))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.ctx.Done():
+	}
 }
 
 // topicOf resolves the topic alias (MQTT 5 section 3.3.2.3.4).

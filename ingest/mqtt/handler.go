@@ -46,6 +46,12 @@ type Peer interface {
 	Offline(e End)
 }
 
+// Pacer is a Peer that holds up its client: after each Publish the connection is
+// not read from for that long, a second at most, which makes the client wait as
+// the standard has it wait for a slow network. An honest answer does not exist:
+// 3.1.1 cannot refuse a message, and at QoS 0 neither can 5.
+type Pacer interface{ Pace() time.Duration }
+
 // Source is the ordered stream of one subscription.
 type Source interface {
 	// Next waits for the next message. The server does not change it. An error
