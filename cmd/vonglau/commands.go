@@ -47,7 +47,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no server answered.`,
 	flags.BoolVar(&r.json, "json", false, "print JSON")
 	root.AddCommand(
 		newServe(), newVerify(),
-		newDevice(r), newProfile(r), newLayer(r), newRule(r), newPlace(r), newAlarm(r), newRefusals(r), newStatus(r), newJournal(r), newPrefix(r), newReport(r),
+		newDevice(r), newDepartment(r), newCommand(r), newProfile(r), newLayer(r), newRule(r), newPlace(r), newAlarm(r), newRefusals(r), newStatus(r), newJournal(r), newPrefix(r), newReport(r),
 	)
 	return root
 }
@@ -78,11 +78,16 @@ func parsePlace(text string) (devices.Position, error) {
 }
 
 func newDevice(r *remote) *cobra.Command {
-	return group("device", "enrol and look up field devices", newDeviceAdd(r), newDeviceShow(r), newDeviceList(r))
+	return group("device", "enrol and look up field devices", newDeviceAdd(r), newDeviceShow(r), newDeviceList(r),
+		newDeviceSet(r), newDeviceImport(r), newDeviceExport(r),
+		newDeviceState(r, "approve", "take announced or quarantined devices into service", "active"),
+		newDeviceState(r, "quarantine", "refuse what devices report until somebody approves them again", "quarantined"),
+		newDeviceState(r, "maintenance", "store what devices report and raise no alarms from it", "maintenance"),
+		newDeviceState(r, "retire", "end the life of devices; their ids stay taken", "retired"))
 }
 
 func newDeviceAdd(r *remote) *cobra.Command {
-	var profile, at, name, upstream, owner string
+	var profile, at, name, upstream, owner, site, model, firmware, state string
 	c := &cobra.Command{
 		Use:   "add ID",
 		Short: "enrol a device and print its token, which is shown this once",
@@ -98,7 +103,9 @@ func newDeviceAdd(r *remote) *cobra.Command {
 				}
 				body["at"] = []float64{p.Lon, p.Lat}
 			}
-			for key, value := range map[string]string{"name": name, "upstream": upstream, "owner": owner} {
+			for key, value := range map[string]string{
+				"name": name, "upstream": upstream, "owner": owner, "site": site, "model": model, "firmware": firmware, "state": state,
+			} {
 				if value != "" {
 					body[key] = value
 				}
@@ -111,39 +118,11 @@ func newDeviceAdd(r *remote) *cobra.Command {
 	c.Flags().StringVar(&name, "name", "", "name for people")
 	c.Flags().StringVar(&upstream, "upstream", "", "id of the gateway or cabinet it hangs on")
 	c.Flags().StringVar(&owner, "owner", "", "department answerable for it")
+	c.Flags().StringVar(&site, "site", "", "where it stands, in words")
+	c.Flags().StringVar(&model, "model", "", "the maker's name for what it is")
+	c.Flags().StringVar(&firmware, "firmware", "", "the version it runs")
+	c.Flags().StringVar(&state, "state", "", "announced or quarantined for one that is not in service yet")
 	_ = c.MarkFlagRequired("profile")
-	return c
-}
-
-func newDeviceShow(r *remote) *cobra.Command {
-	return &cobra.Command{
-		Use: "show ID", Short: "print one device", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return r.print(cmd, http.MethodGet, "/v1/devices/"+url.PathEscape(args[0]), nil, nil, printJSON)
-		},
-	}
-}
-
-func newDeviceList(r *remote) *cobra.Command {
-	var q, profile string
-	var limit int
-	c := &cobra.Command{
-		Use: "list", Short: "list devices", Args: cobra.NoArgs,
-		Example: "  vonglau device list --profile rain-gauge",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			query := url.Values{"limit": {strconv.Itoa(limit)}}
-			if q != "" {
-				query.Set("q", q)
-			}
-			if profile != "" {
-				query.Set("profile", profile)
-			}
-			return r.print(cmd, http.MethodGet, "/v1/devices", query, nil, table("devices", "id", "profile", "state", "name"))
-		},
-	}
-	c.Flags().StringVar(&q, "search", "", "part of an id or name; diacritics do not matter")
-	c.Flags().StringVar(&profile, "profile", "", "only this profile")
-	c.Flags().IntVar(&limit, "limit", 1000, "at most this many")
 	return c
 }
 

@@ -102,5 +102,5 @@ func newReport(r *remote) *cobra.Command {
 	}
 	ipv6.Flags().StringVar(&since, "since", "-7d", "count a node by what was heard since: a time, a day or a distance such as -30d")
 	ipv6.Flags().StringVar(&family, "family", "", "list only these nodes: v6-only, dual, v4-only, unknown, unheard")
-	return group("report", "reports", ipv6)
+	return group("report", "reports", ipv6, newConformityReport(r))
 }
