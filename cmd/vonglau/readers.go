@@ -113,6 +113,33 @@ func showLive(hub *live.Hub, network *devices.Network, recent *devices.Evidence)
 	}
 }
 
+// stillness is how long a reader that does not move is waited for: after a loss
+// of power the journal counts entries that never come.
+const stillness = 2 * time.Second
+
+// awaitTail waits until a reader has done what the journal holds now.
+func awaitTail(ctx context.Context, j *journal.Journal, reader *journal.Reader) {
+	poll := time.NewTicker(50 * time.Millisecond)
+	defer poll.Stop()
+	end, at, moved := j.State().Last, uint64(0), time.Now()
+	for {
+		last := j.State().Last
+		lag, _ := reader.Lag()
+		now := last - min(lag, last)
+		if now != at {
+			at, moved = now, time.Now()
+		}
+		if now >= end || time.Since(moved) > stillness {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // seedFromSeries shows the last value of devices that the journal's tail does
 // not name. It runs beside everything else and may take its time.
 func seedFromSeries(ctx context.Context, register *devices.Register, store series.Store, hub *live.Hub, log *slog.Logger) error {

@@ -346,6 +346,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	})
 	s.running.work("network save", s.saveNetwork)
 	s.running.work("seeding the wall", func(ctx context.Context) error {
+		// After the tail of the journal: it knows places and doors, history does not.
+		awaitTail(ctx, s.journal, s.readers[readerLive])
 		return seedFromSeries(ctx, s.register, s.store, s.hub, s.log)
 	})
 	s.running.work("trust", func(ctx context.Context) error { return s.trust.Run(ctx, func() {}) })

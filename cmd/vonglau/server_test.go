@@ -3,12 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"vonglau/devices"
+	"vonglau/ops-center/live"
 )
 
 func testConfig(t *testing.T) Config {
@@ -75,5 +81,59 @@ func TestNewForgetsTheAddressesOfAKilledServer(t *testing.T) {
 	}
 	if err := s.Stop(context.Background()); err != nil {
 		t.Error(err)
+	}
+}
+
+// After a restart the wall knows of a bus what it knew before: where its last
+// reading was taken and by which door it came, which history does not keep.
+func TestTheWallIsRebuiltFromTheJournal(t *testing.T) {
+	cfg := testConfig(t)
+	serve := func() *Server {
+		t.Helper()
+		s, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Stop(context.Background()) })
+		return s
+	}
+	s := serve()
+	token, err := s.register.Add(t.Context(), devices.Device{ID: "bus-1", Profile: "bus", State: devices.Active})
+	if err != nil {
+		t.Fatal(err)
+	}
+	post, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Addr().HTTP+"/v1/devices/bus-1/telemetry",
+		strings.NewReader(`{"speed": 31, "lon": 106.168, "lat": 20.434}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	post.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(post)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusNoContent {
+		t.Fatalf("telemetry: %s", answer.Status)
+	}
+	eventually(t, time.Minute, func() (bool, string) {
+		points, err := s.store.Latest(t.Context(), "bus-1")
+		return err == nil && len(points) == 1, fmt.Sprintf("history has %v, %v", points, err)
+	})
+	if err := s.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+
+	s = serve()
+	var latest []live.Latest
+	eventually(t, time.Minute, func() (bool, string) {
+		latest, _ = s.hub.LatestOf("bus-1")
+		return len(latest) == 1, fmt.Sprintf("the wall has %v", latest)
+	})
+	if got, want := latest[0].At, (devices.Position{Lon: 106.168, Lat: 20.434}); got != want {
+		t.Errorf("the last speed was taken at %v, want %v", got, want)
 	}
 }
