@@ -104,6 +104,7 @@ func (b blobs) List(context.Context) ([]string, error) {
 // history answers what it is told to, and remembers what was asked.
 type history struct {
 	err      error
+	empty    bool
 	from, to time.Time
 	step     time.Duration
 	offset   time.Duration
@@ -112,7 +113,7 @@ type history struct {
 
 func (h *history) Range(_ context.Context, _ devices.ID, _ devices.Quantity, from, to time.Time, limit int) ([]devices.Point, error) {
 	h.from, h.to, h.limit = from, to, limit
-	if h.err != nil {
+	if h.err != nil || h.empty {
 		return nil, h.err
 	}
 	return []devices.Point{{
@@ -123,7 +124,7 @@ func (h *history) Range(_ context.Context, _ devices.ID, _ devices.Quantity, fro
 
 func (h *history) Buckets(_ context.Context, _ devices.ID, _ devices.Quantity, from, to time.Time, step, offset time.Duration) ([]devices.Bucket, error) {
 	h.from, h.to, h.step, h.offset = from, to, step, offset
-	if h.err != nil {
+	if h.err != nil || h.empty {
 		return nil, h.err
 	}
 	return []devices.Bucket{{Start: noon, Min: 1, Mean: 2, Max: 3, Count: 4}}, nil
@@ -613,6 +614,18 @@ func TestReadings(t *testing.T) {
 		!c.history.from.Equal(time.Date(2026, 10, 31, 17, 0, 0, 0, time.UTC)) {
 		t.Errorf("got %+v, asked %+v", steps, c.history)
 	}
+	// Both kinds of answer have points, an answer without any as well.
+	step := "/v1/devices/a-1/readings?quantity=pm25&from=2026-11-01&to=2026-11-21T00:00:00Z&step=1d"
+	if _, _, body := c.call(c.admin, "GET", step, ""); !strings.Contains(body, `"points":[{"time":"`+noon.Format(time.RFC3339)+`","value":2}]`) {
+		t.Errorf("points of steps: %s", body)
+	}
+	c.history.empty = true
+	for _, path := range []string{step, "/v1/devices/a-1/readings?quantity=pm25"} {
+		if _, _, body := c.call(c.admin, "GET", path, ""); !strings.Contains(body, `"points":[]`) {
+			t.Errorf("%s: no points: %s", path, body)
+		}
+	}
+	c.history.empty = false
 	c.get("/v1/devices/a-1/readings?quantity=pm25&step=PT15M", &steps)
 	if c.history.step != 15*time.Minute || c.history.offset != 0 {
 		t.Errorf("asked %+v", c.history)

@@ -45,15 +45,15 @@ type readingsOutput struct {
 		From     time.Time        `json:"from"`
 		To       time.Time        `json:"to"`
 		Step     string           `json:"step,omitempty"`
-		Points   []pointView      `json:"points,omitempty" doc:"Raw points, oldest first"`
-		Buckets  []bucketView     `json:"buckets,omitempty" doc:"A step without points is absent"`
+		Points   []pointView      `json:"points" doc:"Oldest first. With step: the start and the mean of each bucket"`
+		Buckets  []bucketView     `json:"buckets,omitempty" doc:"With step. A step without points is absent"`
 		Next     *time.Time       `json:"next,omitempty" doc:"from of the next page, when limit cut this one"`
 	}
 }
 
 type pointView struct {
 	Time      time.Time           `json:"time"`
-	Received  time.Time           `json:"received"`
+	Received  time.Time           `json:"received,omitzero"`
 	Value     float64             `json:"value"`
 	Zones     map[string]zoneView `json:"zones,omitempty"`
 	Qualities []string            `json:"qualities,omitempty"`
@@ -163,6 +163,11 @@ func (a *api) readings(ctx context.Context, in *readingsInput) (*readingsOutput,
 			return nil, a.noHistory(err)
 		}
 		b.Step, b.Buckets = step.String(), bucketsOf(list)
+		// Who only draws a line reads both kinds of answer alike.
+		b.Points = make([]pointView, len(list))
+		for i, bucket := range list {
+			b.Points[i] = pointView{Time: bucket.Start.UTC(), Value: bucket.Mean}
+		}
 		return out, nil
 	}
 	if a.History == nil {
