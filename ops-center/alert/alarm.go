@@ -36,9 +36,17 @@ type Alarm struct {
 	Response     map[string]string `json:"response"`
 	Owner        string            `json:"owner"`
 	Simulated    bool              `json:"simulated"`
+	// Because is the silent node that a suppressed silence is explained by, and
+	// Unreachable how many devices are explained by this alarm's own silence. The
+	// latter is of the moment and not in the log.
+	Because     devices.ID `json:"because,omitempty"`
+	Unreachable int        `json:"unreachable,omitempty"`
 	// Changes counts the transitions of this alarm.
 	Changes int `json:"changes"`
 }
+
+// silence tells the alarms of silence: they have a limit and measure nothing.
+func (a *Alarm) silence() bool { return a.Quantity == "" && a.Threshold != nil }
 
 // Zone is a zone the place of the alarm fell into.
 type Zone struct {

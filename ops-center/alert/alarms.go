@@ -270,15 +270,36 @@ func (s *Alarms) Rules() []Rule {
 	return out
 }
 
-// List gives the open alarms, the most urgent first and of those the newest.
+// List gives the open alarms, the most urgent first and of those the newest; the
+// ones that are not shown come last. The silence of a node tells how many devices
+// behind it are silent with it.
 func (s *Alarms) List() []Alarm {
 	s.board.mu.RLock()
 	out := slices.Collect(maps.Values(s.board.byID))
 	s.board.mu.RUnlock()
+	behind := map[devices.ID]int{}
+	for i := range out {
+		if out[i].Because != "" && out[i].State == Suppressed {
+			behind[out[i].Because]++
+		}
+	}
+	for i := range out {
+		if a := &out[i]; a.silence() && a.State != Suppressed {
+			a.Unreachable = behind[a.Device]
+		}
+	}
 	slices.SortFunc(out, func(a, b Alarm) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), b.Raised.Compare(a.Raised), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(hidden(a), hidden(b)), cmp.Compare(a.Priority, b.Priority), b.Raised.Compare(a.Raised), cmp.Compare(a.ID, b.ID))
 	})
 	return out
+}
+
+// hidden sorts the alarms that ask for nobody behind the others.
+func hidden(a Alarm) int {
+	if a.State.Shown() {
+		return 0
+	}
+	return 1
 }
 
 // Get finds an open alarm.

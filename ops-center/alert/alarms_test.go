@@ -34,7 +34,7 @@ func TestStateMoves(t *testing.T) {
 		- n - s - p - o -
 		u - n s - p - o -
 		s s - - u/n p - o -
-		p p - s - - u/n o -
+		p p - s - p u/n o -
 		o o - - - - - - u/n`
 	short := map[string]State{"n": Normal, "u": Unacknowledged, "a": Acknowledged, "r": Returned, "s": Shelved, "p": Suppressed, "o": OutOfService}
 	rows := strings.Split(strings.TrimSpace(table), "\n")

@@ -39,6 +39,10 @@ type watched struct {
 	version int
 	rules   []*Rule
 	silence []*Rule
+
+	// freed is, by rule, when a suppressed silence was first seen without its
+	// cause. It is not kept: after a restart the wait begins again.
+	freed map[string]int64
 }
 
 func newEngine(r *devices.Register, zoneName func(devices.ZoneRef) string) *engine {
@@ -147,6 +151,8 @@ type finding struct {
 	value *float64
 	zone  *devices.ZoneRef // the one entered
 	why   string
+	// because is the node that explains a silence.
+	because devices.ID
 }
 
 // observation judges one observation by one rule, ahead being the milliseconds
@@ -217,7 +223,11 @@ func (e *engine) settle(r *Rule, w *watched, tr *track, f finding) {
 	tr.decided = f.at
 	k := key{r.ID, w.device.ID}
 	if tr.On {
-		e.move(k, Raise, time.UnixMilli(f.at).UTC(), engineActor, f.why, func(a *Alarm) { e.describe(a, r, w, f) })
+		event := Raise
+		if f.because != "" && (a == nil || a.State != Suppressed) {
+			event = Suppress
+		}
+		e.move(k, event, time.UnixMilli(f.at).UTC(), engineActor, f.why, func(a *Alarm) { e.describe(a, r, w, f) })
 		return
 	}
 	e.clear(k, f.at, f.why)
@@ -241,6 +251,7 @@ func (e *engine) describe(a *Alarm, r *Rule, w *watched, f finding) {
 		ID: id, Rule: r.ID, RuleName: r.Name, Entity: string(w.device.ID), Device: w.device.ID,
 		Zones: []Zone{}, Priority: r.Priority, State: state, Active: true, Raised: at,
 		Response: r.Response, Owner: r.Owner, Simulated: r.Simulated || w.device.Simulated, Changes: changes,
+		Because: f.because,
 	}
 	place := w.device.At
 	if f.obs != nil {
@@ -324,26 +335,20 @@ func (e *engine) put(k key, a Alarm) {
 // tick raises silence. start is when the engine began to listen: a device
 // cannot have been silent longer than that.
 func (e *engine) tick(now, start int64) {
-	for _, d := range e.register.List() {
-		if d.State != devices.Active {
-			continue
+	due := e.due(now, start)
+	for _, q := range due {
+		f := finding{at: q.at, because: e.cause(q.w.device, now, due)}
+		if f.because == "" && e.doubtful(q.w.device, now, start) {
+			continue // until the node above has reported or is found silent itself
 		}
-		w := e.watch(d.ID)
-		if w == nil {
-			continue
+		if f.because != "" {
+			f.why = unreachable(f.because)
 		}
-		for _, r := range w.silence {
-			due := max(w.heard, start, d.Added.UnixMilli()) + r.When.Silence.after(w.profile).Milliseconds()
-			if now < due {
-				continue
-			}
-			if a := w.alarms[r.ID]; a == nil || !a.Active {
-				tr := w.track(r)
-				tr.On, tr.Last = true, due
-				e.settle(r, w, tr, finding{at: due})
-			}
-		}
+		tr := q.w.track(q.rule)
+		tr.On, tr.Last = true, q.at
+		e.settle(q.rule, q.w, tr, f)
 	}
+	e.explain(now)
 	// A device that left the register, or was retired, will never report that it
 	// is well again.
 	for _, k := range e.active() {

@@ -70,6 +70,7 @@ var moves = map[State]map[Event]struct{ alarmed, calm State }{
 		Raise:      {Suppressed, Suppressed},
 		Clear:      {Suppressed, Suppressed},
 		Unsuppress: {Unacknowledged, Normal},
+		Suppress:   {Suppressed, Suppressed}, // for another cause
 		Shelve:     {Shelved, Shelved},
 		Remove:     {OutOfService, OutOfService},
 	},

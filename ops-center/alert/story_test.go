@@ -18,7 +18,8 @@ import (
 
 // A story is readings in and alarms out, at times. Its lines:
 //
-//	device ID PROFILE [simulated] [state=STATE]      a device in the register
+//	device ID PROFILE [simulated] [state=STATE] [upstream=ID]
+//	                                                 a device in the register
 //	rules … end                                      the rules, without their texts
 //	MM:SS ID QUANTITY=VALUE… [in LAYER/CODE…] [at LON,LAT] [event MM:SS]
 //	                                                 a reading arrives (event: when it was taken)
@@ -30,7 +31,7 @@ import (
 //	log fails | log loses | log works                appends fail, fail after they were done, or work
 //	> EVENT RULE ID TO [VALUE]                       what must have followed, in this order
 //	> conflict NAME | > no alarm | > error           what an act must have answered
-//	= RULE ID STATE                                  what must be open now, all of it, before the next line
+//	= RULE ID STATE [because ID] [with N]            what must be open now, all of it, before the next line
 //
 // After each line there must be no other transition than those told.
 type story struct {
@@ -224,7 +225,14 @@ func (s *story) answer(err error) {
 func (s *story) openAlarms(words []string) {
 	var got []string
 	for _, a := range s.alarms.List() {
-		got = append(got, fmt.Sprintf("%s %s %s", a.Rule, a.Device, a.State))
+		text := fmt.Sprintf("%s %s %s", a.Rule, a.Device, a.State)
+		if a.Because != "" {
+			text += fmt.Sprintf(" because %s", a.Because)
+		}
+		if a.Unreachable > 0 {
+			text += fmt.Sprintf(" with %d", a.Unreachable)
+		}
+		got = append(got, text)
 	}
 	if g, w := strings.Join(got, ", "), strings.Join(words, " "); g != w && !(len(got) == 0 && w == "none") {
 		s.fail("open: %s; want %s", g, w)
@@ -236,6 +244,9 @@ func (s *story) addDevice(words []string) {
 	for _, w := range words[2:] {
 		if state, ok := strings.CutPrefix(w, "state="); ok {
 			d.State = devices.LifeState(state)
+		}
+		if up, ok := strings.CutPrefix(w, "upstream="); ok {
+			d.Upstream = devices.ID(up)
 		}
 		d.Simulated = d.Simulated || w == "simulated"
 	}
