@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 deploy/install-test-tools.sh
-deploy/influxd/build.sh
+influxd=$(deploy/influxd/build.sh)
 telegraf=.cache/telegraf/telegraf
 if [ ! -x "$telegraf" ]; then
   echo "building Telegraf with the plugins it needs here (some minutes)"
@@ -18,4 +18,4 @@ if [ ! -x "$telegraf" ]; then
     -o ../telegraf github.com/influxdata/telegraf/cmd/telegraf)
 fi
 exec go run ./deploy/bench --vonglau bin/vonglau --telegraf "$telegraf" \
-  --influxd "$(command -v influxd || echo .cache/influxd/influxd)" "$@"
+  --influxd "$influxd" "$@"
