@@ -29,8 +29,12 @@ func (f *Firmware) Signed() []byte {
 	return fmt.Appendf(nil, "vonglau firmware 1\n%s\n%s\n%s\n%d\n%s\n", f.Name, f.Version, f.Profile, f.Size, f.SHA256)
 }
 
-// ErrBadSignature is a manifest the city did not sign.
-var ErrBadSignature = errors.New("the firmware is not signed by the city's key")
+// Errors of firmware.
+var (
+	ErrBadSignature = errors.New("the firmware is not signed by the city's key")
+	ErrBadFirmware  = errors.New("firmware not taken")
+	ErrHasFirmware  = errors.New("another image has this profile and version; a version never changes")
+)
 
 // Verify checks that the city signed the manifest. Whoever has the image checks
 // its size and SHA-256 against it.

@@ -31,13 +31,6 @@ import (
 // MaxFirmware bounds an image in bytes.
 const MaxFirmware = 256 << 20
 
-// Errors of Images.
-var (
-	ErrNoImage  = errors.New("no such firmware")
-	ErrImage    = errors.New("firmware not taken")
-	ErrHasImage = errors.New("another image has this profile and version; a version never changes")
-)
-
 // ImagesOptions of Images; all are needed but Now.
 type ImagesOptions struct {
 	Objects   *journal.Objects // the images
@@ -154,7 +147,7 @@ func (m *Images) PublicKey() ed25519.PublicKey { return m.key.Public().(ed25519.
 func (m *Images) Add(ctx context.Context, profile, version string, r io.Reader) (devices.Firmware, error) {
 	p, ok := m.opt.Profiles.Profile(profile)
 	if !ok {
-		return devices.Firmware{}, fmt.Errorf("%w: profile %.64q is not in the catalogue", ErrImage, profile)
+		return devices.Firmware{}, fmt.Errorf("%w: profile %.64q is not in the catalogue", devices.ErrBadFirmware, profile)
 	}
 	f := devices.Firmware{Name: devices.FirmwareName(p.Name, version), Version: version, Profile: p.Name}
 	temporary, err := os.CreateTemp(m.dir, ".new-*")
@@ -168,10 +161,10 @@ func (m *Images) Add(ctx context.Context, profile, version string, r io.Reader) 
 	}
 	f.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	if f.Size > MaxFirmware {
-		return f, fmt.Errorf("%w: it has more than %d bytes", ErrImage, MaxFirmware)
+		return f, fmt.Errorf("%w: it has more than %d bytes", devices.ErrBadFirmware, MaxFirmware)
 	}
 	if err := f.Check(); err != nil {
-		return f, fmt.Errorf("%w: %w", ErrImage, err)
+		return f, fmt.Errorf("%w: %w", devices.ErrBadFirmware, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -179,7 +172,7 @@ func (m *Images) Add(ctx context.Context, profile, version string, r io.Reader) 
 		if old.SHA256 == f.SHA256 {
 			return old, nil
 		}
-		return old, fmt.Errorf("%w: %s", ErrHasImage, f.Name)
+		return old, fmt.Errorf("%w: %s", devices.ErrHasFirmware, f.Name)
 	}
 	if _, err := temporary.Seek(0, io.SeekStart); err != nil {
 		return f, err

@@ -77,11 +77,11 @@ func TestImagesAreSignedAndKept(t *testing.T) {
 	if again, err := m.Add(t.Context(), "air-quality", "1.2.0", bytes.NewReader(image)); err != nil || again.Added != f.Added {
 		t.Errorf("the same once more: %+v, %v", again, err)
 	}
-	if _, err := m.Add(t.Context(), "air-quality", "1.2.0", strings.NewReader("other")); !errors.Is(err, ErrHasImage) {
+	if _, err := m.Add(t.Context(), "air-quality", "1.2.0", strings.NewReader("other")); !errors.Is(err, devices.ErrHasFirmware) {
 		t.Errorf("another under the same version: %v", err)
 	}
 	for _, c := range [][3]string{{"nothing", "1", "x"}, {"siren", "../1", "x"}, {"siren", "", "x"}, {"siren", "..", "x"}, {"siren", "1", ""}} {
-		if _, err := m.Add(t.Context(), c[0], c[1], strings.NewReader(c[2])); !errors.Is(err, ErrImage) {
+		if _, err := m.Add(t.Context(), c[0], c[1], strings.NewReader(c[2])); !errors.Is(err, devices.ErrBadFirmware) {
 			t.Errorf("profile %q version %q: %v", c[0], c[1], err)
 		}
 	}

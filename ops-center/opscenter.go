@@ -33,6 +33,7 @@ import (
 	"vonglau/devices"
 	"vonglau/geo"
 	"vonglau/ops-center/access"
+	"vonglau/ops-center/campaign"
 	"vonglau/ops-center/live"
 )
 
@@ -74,6 +75,8 @@ type Options struct {
 	History   History
 	Alarms    Alarms
 	Commands  Commands
+	Images    Images
+	Campaigns *campaign.Campaigns
 	Refusals  Refusals
 	// Departments answer for devices; nil for a server that does not name them.
 	Departments *devices.Departments
@@ -173,6 +176,7 @@ func build(opt Options) (*api, error) {
 	a.readingRoutes()
 	a.alarmRoutes()
 	a.commandRoutes()
+	a.firmwareRoutes()
 	a.layerRoutes()
 	a.networkRoutes()
 	a.statusRoutes()

@@ -30,6 +30,7 @@ import (
 	opscenter "vonglau/ops-center"
 	"vonglau/ops-center/access"
 	"vonglau/ops-center/alert"
+	"vonglau/ops-center/campaign"
 	"vonglau/ops-center/live"
 	"vonglau/ops-center/web"
 )
@@ -54,26 +55,27 @@ type Server struct {
 	running  lifecycle // doors and loops, stopped first
 	registry *prometheus.Registry
 
-	journal  *journal.Journal
-	register *devices.Register
-	heads    *devices.Departments
-	network  *devices.Network
-	prefixes *devices.Prefixes
-	trust    *trust.Authority
-	layers   *geo.Layers
-	store    series.Store
-	writer   *series.Writer
-	alarms   *alert.Alarms
-	access   *access.Access
-	hub      *live.Hub
-	recent   *devices.Evidence
-	gate     *ingest.Gate
-	commands *ingest.Commands
-	images   *ingest.Images
-	mqtt     *mqtt.Server
-	coap     *ingest.CoAP
-	bridge   *ingest.Bridge // nil without one
-	api      http.Handler
+	journal   *journal.Journal
+	register  *devices.Register
+	heads     *devices.Departments
+	network   *devices.Network
+	prefixes  *devices.Prefixes
+	trust     *trust.Authority
+	layers    *geo.Layers
+	store     series.Store
+	writer    *series.Writer
+	alarms    *alert.Alarms
+	access    *access.Access
+	hub       *live.Hub
+	recent    *devices.Evidence
+	gate      *ingest.Gate
+	commands  *ingest.Commands
+	images    *ingest.Images
+	campaigns *campaign.Campaigns
+	mqtt      *mqtt.Server
+	coap      *ingest.CoAP
+	bridge    *ingest.Bridge // nil without one
+	api       http.Handler
 
 	readers map[string]*journal.Reader
 	http    net.Listener // nil when that door is shut; so the other four
@@ -306,6 +308,16 @@ func (s *Server) openDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	acts, err := s.journal.Log(ctx, "campaigns", journal.LogOptions{})
+	if err != nil {
+		return err
+	}
+	s.campaigns, err = campaign.Open(ctx, campaign.Options{
+		Record: acts, Commands: s.commands, Register: s.register, Image: s.images.Get, Log: s.log.With("part", "firmware"),
+	})
+	if err != nil {
+		return err
+	}
 	sessions, err := s.journal.Bucket(ctx, "mqtt-sessions")
 	if err != nil {
 		return err
@@ -341,6 +353,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return follow(ctx, s.readers[readerAlert], s.log.With("part", "alert"), raise(s.alarms))
 	})
 	s.running.work("silence watch", s.watchSilence)
+	s.running.work("firmware campaigns", s.campaigns.Run)
 	s.running.work("live reader", func(ctx context.Context) error {
 		return follow(ctx, s.readers[readerLive], s.log.With("part", "live"), showLive(s.hub, s.network, s.recent))
 	})
@@ -544,6 +557,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 	}), denyPlain)
 	o := opscenter.Options{
 		Register: s.register, Departments: s.heads, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
+		Images: s.images, Campaigns: s.campaigns,
 		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, Status: s.status, Ready: s.ready,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,

@@ -1,5 +1,7 @@
 package access
 
+import "slices"
+
 // Role is what a person or program is here for.
 type Role string
 
@@ -22,19 +24,20 @@ const (
 	// with credentials of their own.
 	Self Permission = "self"
 
-	View          Permission = "view"           // readings, alarms, layers, the live socket
-	ViewEvidence  Permission = "view_evidence"  // refused payloads and where they came from
-	ViewStatus    Permission = "view_status"    // how the system is
-	HandleAlarms  Permission = "handle_alarms"  // acknowledge
-	SendCommands  Permission = "send_commands"  // to devices; a dangerous one needs two people
-	ManageDevices Permission = "manage_devices" // register; gives out tokens
-	ManageLayers  Permission = "manage_layers"
-	ManageRules   Permission = "manage_rules"
-	Operate       Permission = "operate" // let the journal go on after a failed sync
+	View           Permission = "view"            // readings, alarms, layers, the live socket
+	ViewEvidence   Permission = "view_evidence"   // refused payloads and where they came from
+	ViewStatus     Permission = "view_status"     // how the system is
+	HandleAlarms   Permission = "handle_alarms"   // acknowledge
+	SendCommands   Permission = "send_commands"   // to devices; a dangerous one needs two people
+	ManageDevices  Permission = "manage_devices"  // register; gives out tokens
+	ManageFirmware Permission = "manage_firmware" // images and campaigns
+	ManageLayers   Permission = "manage_layers"
+	ManageRules    Permission = "manage_rules"
+	Operate        Permission = "operate" // let the journal go on after a failed sync
 )
 
 // Permissions lists all that a role can be granted.
-var permissions = []Permission{View, ViewEvidence, ViewStatus, HandleAlarms, SendCommands, ManageDevices, ManageLayers, ManageRules, Operate}
+var permissions = []Permission{View, ViewEvidence, ViewStatus, HandleAlarms, SendCommands, ManageDevices, ManageFirmware, ManageLayers, ManageRules, Operate}
 
 // granted is the table: who may do what. What is not in it is refused.
 var granted = map[Role][]Permission{
@@ -58,3 +61,6 @@ func (r Role) May(p Permission) bool {
 	}
 	return false
 }
+
+// Permissions lists what the role may do.
+func (r Role) Permissions() []Permission { return slices.Clone(granted[r]) }
