@@ -223,7 +223,7 @@ func (b *Bridge) receive(_ paho.Client, m paho.Message) {
 	if err != nil {
 		refusal := asRefusal(err)
 		refusal.Via = devices.ViaBridge
-		refusal.Payload = append([]byte(nil), m.Payload()[:min(len(m.Payload()), devices.MaxRefusalPayload)]...)
+		refusal.Payload = evidenceOf(m.Payload())
 		b.gate.Refused(refusal, nil)
 		m.Ack() // asking the broker again would bring the same
 		return

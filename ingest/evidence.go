@@ -49,3 +49,8 @@ func (b *budget) allow(r *devices.Refusal) bool {
 	b.sum++
 	return true
 }
+
+// evidenceOf is what is kept of a payload beside the reason it was refused for.
+func evidenceOf(payload []byte) []byte {
+	return append([]byte(nil), payload[:min(len(payload), devices.MaxRefusalPayload)]...)
+}

@@ -304,8 +304,7 @@ func (g *Gate) Accepted() int64 {
 
 func (g *Gate) stamp(r *devices.Refusal, d Delivery, now time.Time) {
 	r.Device, r.Via, r.From, r.At = d.Device.ID, d.Via, d.From, now
-	n := min(len(d.Payload), devices.MaxRefusalPayload)
-	r.Payload = append([]byte(nil), d.Payload[:n]...)
+	r.Payload = evidenceOf(d.Payload)
 }
 
 // keep counts a refusal and, within the sender's budget, adds its evidence to

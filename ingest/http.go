@@ -105,7 +105,9 @@ func (h *HTTP) line(w http.ResponseWriter, r *http.Request) {
 	}
 	raw, err := devices.DecodeLine(payload, h.gate.opt.Now().UTC(), precision, devices.Limits{Bytes: maxLines, Observations: 50_000})
 	if err != nil {
-		h.turnAway(w, writer, from, devices.ViaLine, err)
+		refusal := asRefusal(err)
+		refusal.Payload = evidenceOf(payload)
+		h.turnAway(w, writer, from, devices.ViaLine, refusal)
 		return
 	}
 	// One request, one answer: it leaves when the last device's part is on disk.
@@ -116,7 +118,7 @@ func (h *HTTP) line(w http.ResponseWriter, r *http.Request) {
 		all.add()
 		if d.Device, err = h.childOf(writer, id); err != nil {
 			foreign := asRefusal(err)
-			foreign.Device, foreign.Via, foreign.From = writer.ID, devices.ViaLine, from
+			foreign.Device, foreign.Via, foreign.From, foreign.Payload = writer.ID, devices.ViaLine, from, evidenceOf(payload)
 			h.gate.Refused(foreign, func(err error) {
 				if err == nil {
 					err = foreign

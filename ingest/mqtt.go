@@ -171,7 +171,7 @@ func (p *mqttPeer) recordAnswer(m *mqtt.Message, ack mqtt.Ack) {
 
 func (p *mqttPeer) turnAway(m *mqtt.Message, ack mqtt.Ack, r *devices.Refusal) {
 	r.Device, r.Via, r.From = p.id, devices.ViaMQTT, p.from
-	r.Payload = append([]byte(nil), m.Payload[:min(len(m.Payload), devices.MaxRefusalPayload)]...)
+	r.Payload = evidenceOf(m.Payload)
 	p.gate.Refused(r, func(err error) {
 		if err == nil {
 			err = r
