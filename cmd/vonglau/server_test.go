@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,6 +55,9 @@ func TestNewOverAFolderInUse(t *testing.T) {
 	defer func() { _ = s.Stop(context.Background()) }()
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if raw, err := json.Marshal(s.status()); err != nil || strings.Contains(string(raw), "0001-01-01") {
+		t.Errorf("a status with times that never were: %s, %v", raw, err)
 	}
 	if second, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil {
 		_ = second.Stop(context.Background())

@@ -27,7 +27,7 @@ type journalStatus struct {
 	Code   string    `json:"code"`
 	Reason string    `json:"reason,omitempty"`
 	Hint   string    `json:"hint,omitempty"`
-	Since  time.Time `json:"since"`
+	Since  time.Time `json:"since,omitzero"`
 	First  uint64    `json:"first"`
 	Last   uint64    `json:"last"`
 	Bytes  uint64    `json:"bytes"`
