@@ -80,6 +80,12 @@ outage: build influxd ## InfluxDB gone for DOWN (60s) at RATE (2000) readings a 
 latency: build ## publish to acknowledgement and to WebSocket frame, beside RATES readings a second
 	$(PROGRAM_TEST) -run TestProgramSensorToScreen -latency-rates $${RATES:-500,20000} -latency-duration $${DURATION:-20s}
 
+.PHONY: crowd
+crowd: build ## hold IDLE MQTT connections (50000, or what `ulimit -n` allows); STORM (10000) devices back at once after kill -9 (root)
+	most=$$(( $$(ulimit -Hn) - 100 )); idle=$${IDLE:-$$(( most < 50000 ? most : 50000 ))}; ulimit -Sn hard; \
+	unshare -n sh -c "ip link set lo up; sysctl -qw net.ipv4.ip_local_port_range='1024 65535'; \
+	  $(PROGRAM_TEST) -run 'TestProgramIdleCrowd|TestProgramReconnectStorm' -crowd-idle $$idle -crowd-storm $${STORM:-10000}"
+
 .PHONY: join
 join: ## point-to-ward lookups on one core: ours, rtree + orb, naive orb
 	$(GO) test ./geo -run xxx -bench Join -benchtime 2s

@@ -13,6 +13,7 @@ import (
 	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
 	"github.com/plgd-dev/go-coap/v3/message/pool"
+	coapnet "github.com/plgd-dev/go-coap/v3/net"
 
 	"vonglau/devices"
 )
@@ -266,6 +267,9 @@ func (all *observers) stop() {
 // device does not know the notification's token any more (RFC 7641 section 3.6);
 // the library would take it for an acknowledgement.
 func (c *CoAP) monitor(cc *coapConn, r *pool.Message) (drop bool, err error) {
+	if r.IsPing(false) {
+		return true, c.pong(cc, r)
+	}
 	if r.Type() != message.Reset {
 		return false, nil
 	}
@@ -279,6 +283,20 @@ func (c *CoAP) monitor(cc *coapConn, r *pool.Message) (drop bool, err error) {
 		o.mu.Unlock()
 	}
 	return false, nil
+}
+
+// pong answers a ping, an empty confirmable message, with a Reset (RFC 7252
+// section 4.3); the library would acknowledge it.
+func (c *CoAP) pong(cc *coapConn, ping *pool.Message) error {
+	answer := cc.AcquireMessage(cc.Context())
+	defer cc.ReleaseMessage(answer)
+	answer.SetCode(codes.Empty)
+	answer.SetType(message.Reset)
+	answer.SetMessageID(ping.MessageID())
+	if from := ping.ControlMessage(); from != nil && len(from.Dst) > 0 && !from.Dst.IsMulticast() {
+		answer.UpsertControlMessage(&coapnet.ControlMessage{IfIndex: from.GetIfIndex(), Src: from.Dst})
+	}
+	return cc.Session().WriteMessage(answer)
 }
 
 // run tells the device of every change of its list until it is gone, has
