@@ -36,6 +36,24 @@ func TestParsePlace(t *testing.T) {
 	}
 }
 
+// Two servers that are told free ports for three doors do not meet at the
+// others, and one that is told a loopback address opens nothing to the network.
+func TestTwin(t *testing.T) {
+	for _, c := range []struct{ plain, secure, want string }{
+		{"[::1]:0", "[::]:8443", "[::1]:0"},
+		{"[::1]:8080", "[::]:8443", "[::1]:8443"},
+		{"[2001:db8::7]:1883", "[::]:8883", "[2001:db8::7]:8883"},
+		{":0", "[::]:8443", ":0"},
+		{"", "[::]:8443", "[::]:8443"},
+		{"8080", "[::]:8443", "[::]:8443"},
+		{"[::1]:0", "", ""},
+	} {
+		if got := twin(c.plain, c.secure); got != c.want {
+			t.Errorf("beside %q: %q, want %q", c.plain, got, c.want)
+		}
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	t.Setenv("VONGLAU_SERVER", "http://[::1]:1")
 	t.Setenv("VONGLAU_TOKEN", "x")

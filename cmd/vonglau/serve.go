@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,11 +33,13 @@ func newServe() *cobra.Command {
 Flags go before the configuration file, which goes before the defaults;
 deploy/vonglau.example.yaml explains every key. When all doors are open,
 DATA/addresses.json tells where; the first start writes DATA/admin.token and
-DATA/ca.pem, the city CA that devices and browsers know the server by.`,
+DATA/ca.pem, the city CA that devices and browsers know the server by.
+
+A flag for a plain door alone moves its twin over TLS to the same host, and to a
+free port when its own is 0.`,
 		Example: `  vonglau serve
   vonglau serve --config /etc/vonglau/vonglau.yaml --check
-  vonglau serve --data /tmp/try --http '[::1]:0' --mqtt '[::1]:0' --coap '[::1]:0' \\
-    --https '[::1]:0' --mqtts '[::1]:0' --coaps '[::1]:0'`,
+  vonglau serve --data /tmp/try --http '[::1]:0' --mqtt '[::1]:0' --coap '[::1]:0'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := LoadConfig(config)
@@ -49,6 +52,22 @@ DATA/ca.pem, the city CA that devices and browsers know the server by.`,
 			} {
 				if cmd.Flags().Changed(flag) {
 					*into, _ = cmd.Flags().GetString(flag)
+				}
+			}
+			// Whoever names the address of a door names the place of its twin over
+			// TLS as well, unless that one was named too.
+			def := DefaultConfig().Listen
+			for _, door := range []struct {
+				plain         string
+				at            string
+				secure, usual *string
+			}{
+				{"http", cfg.Listen.HTTP, &cfg.Listen.HTTPS, &def.HTTPS},
+				{"mqtt", cfg.Listen.MQTT, &cfg.Listen.MQTTS, &def.MQTTS},
+				{"coap", cfg.Listen.CoAP, &cfg.Listen.CoAPS, &def.CoAPS},
+			} {
+				if f := cmd.Flags(); f.Changed(door.plain) && !f.Changed(door.plain+"s") && *door.secure == *door.usual {
+					*door.secure = twin(door.at, *door.secure)
 				}
 			}
 			if err := cfg.Check(); err != nil {
@@ -76,6 +95,21 @@ DATA/ca.pem, the city CA that devices and browsers know the server by.`,
 	}
 	f.BoolVar(&check, "check", false, "read the configuration, say whether it can work, and stop")
 	return c
+}
+
+// twin is where the TLS door stands beside a plain one: on the same host, on a
+// free port where that one takes a free port, else on its own. An address that
+// cannot be read, or none, moves nothing.
+func twin(plain, secure string) string {
+	host, port, err := net.SplitHostPort(plain)
+	_, own, err2 := net.SplitHostPort(secure)
+	switch {
+	case err != nil || err2 != nil:
+		return secure
+	case port == "0":
+		own = "0"
+	}
+	return net.JoinHostPort(host, own)
 }
 
 func serve(ctx context.Context, cfg Config) error {
