@@ -270,6 +270,7 @@ const coreLinks = `</devices>;rt="vonglau.telemetry";ct="50 60 110 112";title="P
 	`</devices>;rt="vonglau.commands";ct=50;obs;title="GET /devices/{id}/commands?k=TOKEN"`
 
 func (c *CoAP) serve(w *coapWriter, r *pool.Message) {
+	defer modest(w, r)
 	path, err := r.Path()
 	if err != nil {
 		path = ""
@@ -338,7 +339,7 @@ func (c *CoAP) discover(w *coapWriter, r *pool.Message) {
 	if !asked {
 		want = block{szx: blockSZX}
 	}
-	part, got, ok := slice([]byte(coreLinks), want)
+	part, got, ok := slice([]byte(coreLinks), modestBlock(want, r))
 	switch {
 	case !ok:
 		c.respond(w, codes.BadRequest, message.TextPlain, "no such block")
