@@ -36,6 +36,8 @@ var commands = []command{
 	{"run", "run the city's devices against a server", runFleet},
 	{"replay", "send a recording as if its devices were here", runReplay},
 	{"load", "send readings at a steady rate and record what was acknowledged", runLoad},
+	{"boards", "run devices that take commands and firmware", runBoards},
+	{"image", "write a firmware image for boards", runImage},
 	{"scenarios", "list the scenarios and the mappings of recordings", runScenarios},
 }
 
@@ -89,6 +91,8 @@ examples:
   firmware-sim run --server http://[::1]:8080 --token-file data/admin.token --scenario typhoon --state data/fleet.json
   firmware-sim replay bus.csv --mapping liverpool-bus --speed 60 --move-to 106.168,20.434 --token-file data/admin.token
   firmware-sim load --devices 100 --rate 2000 --duration 30s --history acked.csv --json --token-file data/admin.token
+  firmware-sim boards --devices 200 --power-cuts 0.05 --token-file data/admin.token
+  firmware-sim image --version 1.1.0 --fails-on b --out weather-1.1.0.bin
 
 firmware-sim COMMAND --help tells a command's flags. VONGLAU_SERVER and
 VONGLAU_TOKEN stand for --server and the token.
