@@ -20,10 +20,7 @@ func CanonAddrPort(ap netip.AddrPort) netip.AddrPort {
 // PeerOf gives the canonical address of a connection's remote end, or the zero
 // AddrPort for a transport without one.
 func PeerOf(a net.Addr) netip.AddrPort {
-	switch a := a.(type) {
-	case *net.TCPAddr:
-		return CanonAddrPort(a.AddrPort())
-	case *net.UDPAddr:
+	if a, ok := a.(interface{ AddrPort() netip.AddrPort }); ok { // of TCP and UDP
 		return CanonAddrPort(a.AddrPort())
 	}
 	return netip.AddrPort{}

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plgd-dev/go-coap/v3/dtls"
+	dtlsserver "github.com/plgd-dev/go-coap/v3/dtls/server"
 	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
 	"github.com/plgd-dev/go-coap/v3/message/pool"
@@ -47,6 +49,8 @@ const (
 
 // CoAPOptions of the CoAP door.
 type CoAPOptions struct {
+	// Secure is the address of the door over DTLS (dtls.go); empty keeps it shut.
+	Secure string
 	// Peers and PeersPerSite bound the addresses remembered at once, in all and
 	// per /64: one host can speak from 2^64 of them.
 	Peers, PeersPerSite int
@@ -78,7 +82,9 @@ func (o *CoAPOptions) defaults() {
 }
 
 // CoAP is the door for devices that speak CoAP over UDP (RFC 7252), with
-// block-wise transfer (RFC 7959, coap_block.go).
+// block-wise transfer (RFC 7959, coap_block.go), and the same over DTLS, where the
+// handshake has proven the device: no token is asked for, and /t is short for its
+// own /devices/{id}/telemetry.
 //
 //	POST coap://host/devices/{id}/telemetry?k=TOKEN   2.04
 //	GET  coap://host/devices/{id}/commands?k=TOKEN     2.05, Observe (coap_commands.go)
@@ -92,8 +98,10 @@ func (o *CoAPOptions) defaults() {
 type CoAP struct {
 	opt    CoAPOptions
 	gate   *Gate
-	conn   *coapnet.UDPConn
+	conn   *coapnet.UDPConn // nil when the plain door is shut
 	server *udpserver.Server
+	secure *secureDoor // nil when the door over DTLS is shut
+	sealed *dtlsserver.Server
 	work   chan struct{} // one token per worker
 	parts  *transfers
 
@@ -117,12 +125,16 @@ type (
 	coapHandler = config.HandlerFunc[*coapConn]
 )
 
-// NewCoAP opens the socket; Start serves it.
+// NewCoAP opens the sockets; Start serves them. An empty addr keeps the plain
+// door shut.
 func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
 	o.defaults()
-	conn, err := coapnet.NewListenUDP("udp", addr, coapnet.WithErrors(func(error) {}))
-	if err != nil {
-		return nil, fmt.Errorf("coap: listen on %s: %w", addr, err)
+	var conn *coapnet.UDPConn
+	if addr != "" {
+		var err error
+		if conn, err = coapnet.NewListenUDP("udp", addr, coapnet.WithErrors(func(error) {})); err != nil {
+			return nil, fmt.Errorf("coap: listen on %s: %w", addr, err)
+		}
 	}
 	make_ := promauto.With(o.Metrics)
 	c := &CoAP{
@@ -161,16 +173,64 @@ func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
 		options.WithRequestMonitor(udpclient.RequestMonitorFunc(c.monitor)),
 		options.WithProcessReceivedMessageFunc(config.ProcessReceivedMessageFunc[*coapConn](c.dispatch)),
 	)
+	if o.Secure == "" {
+		return c, nil
+	}
+	var err error
+	if c.secure, err = newSecureDoor(g, o.Secure, o.Metrics); err != nil {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return nil, err
+	}
+	c.sealed = dtls.NewServer(
+		options.WithHandlerFunc(dtlsserver.HandlerFunc(c.serve)),
+		options.WithErrors(c.transportError),
+		options.WithMaxMessageSize(uint32(g.opt.Limits.Bytes+1024)),
+		options.WithBlockwise(false, 0, 0),
+		options.WithInactivityMonitor(secureIdle, func(cc *coapConn) { _ = cc.Close() }),
+		options.WithOnNewConn(dtlsserver.OnNewConnFunc(c.admit)),
+		options.WithRequestMonitor(udpclient.RequestMonitorFunc(c.monitor)),
+		options.WithProcessReceivedMessageFunc(config.ProcessReceivedMessageFunc[*coapConn](c.dispatch)),
+	)
 	return c, nil
 }
 
-// Addr is where the door listens.
-func (c *CoAP) Addr() net.Addr { return c.conn.LocalAddr() }
+// Addr is where the plain door listens, SecureAddr the one over DTLS; nil when
+// it is shut.
+func (c *CoAP) Addr() net.Addr {
+	if c.conn == nil {
+		return nil
+	}
+	return c.conn.LocalAddr()
+}
+
+// SecureAddr is where the door over DTLS listens.
+func (c *CoAP) SecureAddr() net.Addr {
+	if c.secure == nil {
+		return nil
+	}
+	return c.secure.datagrams.socket.LocalAddr()
+}
 
 // Start serves until Stop.
 func (c *CoAP) Start() {
-	c.running.Add(1)
-	go c.run()
+	if c.conn != nil {
+		c.running.Add(1)
+		go c.run()
+	}
+	if c.secure != nil {
+		c.secure.start()
+		c.running.Add(1)
+		go c.runSecure()
+	}
+}
+
+func (c *CoAP) runSecure() {
+	defer c.running.Done()
+	if err := c.sealed.Serve(c.secure); err != nil {
+		c.opt.Log.Error("coaps: the listener ended", "error", err)
+	}
 }
 
 func (c *CoAP) run() {
@@ -190,7 +250,13 @@ func (c *CoAP) Stop() {
 		c.working.Wait()
 		c.observers.stop()
 		c.server.Stop()
-		_ = c.conn.Close()
+		if c.conn != nil {
+			_ = c.conn.Close()
+		}
+		if c.secure != nil {
+			_ = c.secure.Close()
+			c.sealed.Stop()
+		}
 	})
 	c.running.Wait()
 }
@@ -275,7 +341,11 @@ func (c *CoAP) serve(w *coapWriter, r *pool.Message) {
 	if err != nil {
 		path = ""
 	}
-	switch path = strings.Trim(path, "/"); {
+	path = strings.Trim(path, "/")
+	if sc, ok := w.Conn().NetConn().(*secureConn); ok && path == "t" {
+		path = "devices/" + string(sc.device) + "/telemetry"
+	}
+	switch {
 	case path == ".well-known/core" && r.Code() == codes.GET:
 		c.discover(w, r)
 	case path == ".well-known/core":
@@ -315,9 +385,25 @@ func (c *CoAP) serveDevice(w *coapWriter, r *pool.Message, path string) {
 	}
 }
 
+// prove looks at what the handshake has proven, and else at the token.
+func (c *CoAP) prove(w *coapWriter, r *pool.Message, id devices.ID) (*devices.Device, error) {
+	sc, ok := w.Conn().NetConn().(*secureConn)
+	if !ok {
+		return c.gate.Authenticate(id, tokenOf(r))
+	}
+	device, ok := c.gate.opt.Register.Get(sc.device)
+	switch {
+	case !ok || !device.Holds(sc.session.proof, c.gate.opt.Now()):
+		return nil, &devices.Refusal{Reason: devices.ReasonBadCredential, Device: sc.device, Detail: whyRevoked}
+	case id != sc.device:
+		return nil, &devices.Refusal{Reason: devices.ReasonForeignDevice, Device: sc.device, Detail: "the handshake has proven another device"}
+	}
+	return device, nil
+}
+
 // identify finds the device a request proves to come from, or refuses it.
 func (c *CoAP) identify(w *coapWriter, r *pool.Message, id string) (*devices.Device, bool) {
-	device, err := c.gate.Authenticate(devices.ID(id), tokenOf(r))
+	device, err := c.prove(w, r, devices.ID(id))
 	if err != nil {
 		refusal := asRefusal(err)
 		refusal.Via, refusal.From = devices.ViaCoAP, devices.PeerOf(w.Conn().RemoteAddr())

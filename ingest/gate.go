@@ -40,6 +40,9 @@ type Options struct {
 	// is anywhere.
 	Bounds   Bounds
 	Prefixes *devices.Prefixes
+	// Trust proves devices by certificate and pre-shared key; nil does by token
+	// only.
+	Trust Trust
 	// Calendar is the city's civil time: zone versions change at its midnights.
 	Calendar *time.Location
 	// EvidencePerMinute bounds the refusals stored for one sender; the ones
@@ -84,6 +87,7 @@ type Gate struct {
 	evidence *budget
 	ledger   *ledger
 	metrics  *metrics
+	sessions sessions
 	tally    [len(viaLabels)]atomic.Int64
 }
 
@@ -100,6 +104,7 @@ func NewGate(o Options) (*Gate, error) {
 		metrics:  newMetrics(o.Metrics),
 	}
 	o.Register.OnChange(g.ledger.forget)
+	o.Register.OnChange(g.changed)
 	return g, nil
 }
 

@@ -24,17 +24,19 @@ const (
 // MQTT is the door behind ingest/mqtt: it proves devices by their token and
 // hands their messages to the gate.
 type MQTT struct {
-	gate     *Gate
-	commands *Commands
+	gate       *Gate
+	commands   *Commands
+	disconnect func(principal, why string) int
 }
 
 // NewMQTT makes the door; it is the Handler of an mqtt.Server.
 func NewMQTT(g *Gate, c *Commands) *MQTT { return &MQTT{gate: g, commands: c} }
 
-// Connect proves a device: user name is its id, password its token. The client
+// Connect proves a device: by its certificate when it shows one, else user name
+// is its id, password its token. The client
 // identifier may be anything; sessions belong to the device.
 func (m *MQTT) Connect(_ context.Context, c *mqtt.Connect) (mqtt.Peer, error) {
-	device, err := m.gate.Authenticate(devices.ID(c.Username), c.Password)
+	device, proof, err := m.prove(c)
 	if err != nil {
 		refusal := asRefusal(err)
 		refusal.Via, refusal.From = devices.ViaMQTT, c.From
@@ -46,17 +48,42 @@ func (m *MQTT) Connect(_ context.Context, c *mqtt.Connect) (mqtt.Peer, error) {
 		return nil, refusal
 	}
 	base := topicPrefix + string(device.ID)
-	return &mqttPeer{
+	peer := &mqttPeer{
 		gate: m.gate, all: m.commands, id: device.ID, from: c.From,
 		telemetry: base + topicTelemetry, status: base + topicStatus, commands: base + topicCommands,
-	}, nil
+	}
+	peer.session = &session{device: device.ID, proof: proof, end: func(why string) {
+		if m.disconnect != nil {
+			m.disconnect(string(device.ID), why)
+		}
+	}}
+	if c.TLS != nil {
+		peer.session.chain = c.TLS.PeerCertificates
+	}
+	return peer, nil
 }
 
 // Forget deletes a session's place in its device's commands.
 func (m *MQTT) Forget(s mqtt.SessionKey, _ string) { m.commands.forget(s) }
 
+// EndWith names what ends the connections of a device whose credential does not
+// count any more: mqtt.Server.Disconnect. Call it before the server starts.
+func (m *MQTT) EndWith(disconnect func(principal, why string) int) { m.disconnect = disconnect }
+
+func (m *MQTT) prove(c *mqtt.Connect) (*devices.Device, devices.Proof, error) {
+	if c.TLS == nil || len(c.TLS.PeerCertificates) == 0 {
+		return m.gate.opt.Register.ProveToken(devices.ID(c.Username), c.Password)
+	}
+	device, proof, err := m.gate.proveCertificate(c.TLS.PeerCertificates)
+	if err == nil && c.Username != "" && c.Username != string(device.ID) {
+		err = &devices.Refusal{Reason: devices.ReasonForeignDevice, Device: device.ID, Detail: "the certificate is not of the device in the user name"}
+	}
+	return device, proof, err
+}
+
 // mqttPeer is one connection of one device.
 type mqttPeer struct {
+	session                     *session
 	gate                        *Gate
 	all                         *Commands
 	id                          devices.ID
@@ -69,10 +96,12 @@ type mqttPeer struct {
 func (p *mqttPeer) Principal() string { return string(p.id) }
 
 func (p *mqttPeer) Online(context.Context) {
+	p.gate.opened(p.session)
 	p.gate.Status(devices.Status{Device: p.id, Via: devices.ViaMQTT, From: p.from, State: devices.LinkOnline}, nil)
 }
 
 func (p *mqttPeer) Offline(e mqtt.End) {
+	p.gate.closed(p.session)
 	if e.Refusal != nil {
 		r := *e.Refusal
 		r.Device, r.Via, r.From = p.id, devices.ViaMQTT, p.from

@@ -48,12 +48,15 @@ func (s *Server) startMQTTS(ctx context.Context) (err error) {
 }
 
 func (s *Server) startCoAP() (err error) {
-	if s.cfg.Listen.CoAP == "" {
+	if s.cfg.Listen.CoAP == "" && s.cfg.Listen.CoAPS == "" {
 		return nil
 	}
-	s.coap, err = ingest.NewCoAP(s.gate, s.cfg.Listen.CoAP, ingest.CoAPOptions{Commands: s.commands, Images: s.images, Log: s.log.With("part", "coap"), Metrics: s.registry})
+	s.coap, err = ingest.NewCoAP(s.gate, s.cfg.Listen.CoAP, ingest.CoAPOptions{
+		Secure: s.cfg.Listen.CoAPS, Commands: s.commands, Images: s.images,
+		Log: s.log.With("part", "coap"), Metrics: s.registry,
+	})
 	if err != nil {
-		return fmt.Errorf("listen.coap: %w", err)
+		return fmt.Errorf("listen.coap and listen.coaps: %w", err)
 	}
 	s.coap.Start()
 	s.running.add("coap", func(context.Context) error { s.coap.Stop(); return nil })

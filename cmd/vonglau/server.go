@@ -275,7 +275,7 @@ func (s *Server) openDoors(ctx context.Context) error {
 	}
 	log := s.log.With("part", "ingest")
 	s.gate, err = ingest.NewGate(ingest.Options{
-		Journal: s.journal, Register: s.register, Catalogue: s.register.Catalogue(), Places: s.layers,
+		Journal: s.journal, Trust: s.trust, Register: s.register, Catalogue: s.register.Catalogue(), Places: s.layers,
 		Window: window, Limits: devices.Limits{Bytes: int(s.cfg.Ingest.MaxPayload)}, Calendar: calendar,
 		Bounds: s.cfg.Bounds.options(), Prefixes: s.prefixes, Log: log, Metrics: s.registry,
 	})
@@ -322,13 +322,15 @@ func (s *Server) openDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.mqtt, err = mqtt.New(ingest.NewMQTT(s.gate, s.commands), mqtt.Options{
+	door := ingest.NewMQTT(s.gate, s.commands)
+	s.mqtt, err = mqtt.New(door, mqtt.Options{
 		Addrs: plainDoor(s.cfg.Listen.MQTT), Sessions: sessions, Log: s.log.With("part", "mqtt"), Metrics: s.registry,
 		MaxConnections: s.cfg.Bounds.Connections, MaxSessions: s.cfg.Bounds.Sessions,
 	})
 	if err != nil {
 		return err
 	}
+	door.EndWith(s.mqtt.Disconnect)
 	if c := s.cfg.Bridge; c.URL != "" {
 		s.bridge, err = ingest.NewBridge(s.gate, ingest.BridgeOptions{
 			URL: c.URL, Username: c.Username, Password: c.Password, ClientID: c.ClientID, Group: c.Group, Topic: c.Topic,
@@ -363,7 +365,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		awaitTail(ctx, s.journal, s.readers[readerLive])
 		return seedFromSeries(ctx, s.register, s.store, s.hub, s.log)
 	})
-	s.running.work("trust", func(ctx context.Context) error { return s.trust.Run(ctx, func() {}) })
+	s.running.work("trust", func(ctx context.Context) error { return s.trust.Run(ctx, s.gate.TrustChanged) })
+	s.running.work("proofs", s.gate.WatchProofs)
 	s.hub.Start()
 	s.running.add("live", s.hub.Stop)
 
@@ -471,7 +474,13 @@ func (s *Server) Addr() addresses {
 	}
 	a := addresses{
 		HTTP: at(s.http, s.http != nil), HTTPS: at(s.https, s.https != nil), Debug: at(s.debug, s.debug != nil),
-		CoAP: at(s.coap, s.coap != nil), MQTTS: at(s.mqtts, s.mqtts != nil),
+		MQTTS: at(s.mqtts, s.mqtts != nil),
+	}
+	if s.cfg.Listen.CoAP != "" {
+		a.CoAP = s.coap.Addr().String()
+	}
+	if s.cfg.Listen.CoAPS != "" {
+		a.CoAPS = s.coap.SecureAddr().String()
 	}
 	if s.cfg.Listen.MQTT != "" {
 		a.MQTT = s.mqtt.Addrs()[0].String()
