@@ -117,12 +117,14 @@ type newDevice struct {
 	// Token is for a device whose token is fixed elsewhere; one is made when it
 	// is empty.
 	Token string `json:"token,omitempty"`
+	// Credential is what the device is given to prove itself by.
+	Credential devices.CredentialKind `json:"credential,omitempty" enum:"token,psk,x509"`
 }
 
-// registered is what a registration answers. The token is not shown again.
+// registered is what a registration answers. The secret is not shown again.
 type registered struct {
 	deviceView
-	Token string `json:"token"`
+	devices.Secret
 }
 
 type registerInput struct {
@@ -207,6 +209,12 @@ func (a *api) addDevices(ctx context.Context, in *registerInput) (*registerOutpu
 			return nil, huma.Error422UnprocessableEntity("device not registered", &huma.ErrorDetail{Location: where, Message: err.Error(), Value: list[i].ID})
 		}
 	}
+	secrets := make([]devices.Secret, len(devs))
+	for i := range devs {
+		if secrets[i], err = a.withCredential(&devs[i], list[i].Credential); err != nil {
+			return nil, huma.Error422UnprocessableEntity("device not registered", &huma.ErrorDetail{Location: "body.credential", Message: err.Error(), Value: list[i].ID})
+		}
+	}
 	tokens, err := a.Register.AddAll(ctx, devs)
 	switch {
 	case errors.Is(err, devices.ErrDeviceExists):
@@ -222,8 +230,11 @@ func (a *api) addDevices(ctx context.Context, in *registerInput) (*registerOutpu
 		if tokens[i] == "" {
 			tokens[i] = list[i].Token
 		}
+		if tokens[i] != "" {
+			secrets[i].Token = tokens[i]
+		}
 		if d, ok := a.Register.Get(devs[i].ID); ok {
-			added[i] = registered{a.view(d, now), tokens[i]}
+			added[i] = registered{a.view(d, now), secrets[i]}
 		}
 	}
 	who, _ := access.From(ctx)

@@ -80,6 +80,9 @@ type Options struct {
 	Refusals  Refusals
 	// Departments answer for devices; nil for a server that does not name them.
 	Departments *devices.Departments
+	// Issuer gives devices credentials; nil for a server whose devices have
+	// tokens only.
+	Issuer Issuer
 	// Network is how the devices reach us, Prefixes the parts of the address
 	// space they may do it from.
 	Network  *devices.Network
@@ -173,6 +176,7 @@ func build(opt Options) (*api, error) {
 	a.sessionRoutes()
 	a.deviceRoutes()
 	a.registerRoutes()
+	a.credentialRoutes()
 	a.readingRoutes()
 	a.alarmRoutes()
 	a.commandRoutes()

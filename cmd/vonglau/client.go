@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,8 +35,10 @@ func newClient(server, token string) (*client, error) {
 		server = "http://[::1]:8080"
 		if raw, err := os.ReadFile(filepath.Join(folder, "addresses.json")); err == nil {
 			var a addresses
-			if json.Unmarshal(raw, &a) == nil && a.HTTP != "" {
+			if err := json.Unmarshal(raw, &a); err == nil && a.HTTP != "" {
 				server = "http://" + a.HTTP
+			} else if err == nil && a.HTTPS != "" {
+				server = "https://" + a.HTTPS
 			}
 		}
 	}
@@ -51,7 +56,32 @@ func newClient(server, token string) (*client, error) {
 	if token == "" {
 		return nil, errors.New("no token: give --token or set VONGLAU_TOKEN (the server's data folder has one in admin.token)")
 	}
-	return &client{server: strings.TrimRight(server, "/"), token: token}, nil
+	c := &client{server: strings.TrimRight(server, "/"), token: token}
+	if u.Scheme == "https" {
+		if err := c.trustCity(folder); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// trustCity lets the client believe the city CA besides those of the system:
+// VONGLAU_CA names its file, else it is looked for in the data folder.
+func (c *client) trustCity(folder string) error {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	file := os.Getenv("VONGLAU_CA")
+	raw, err := os.ReadFile(cmp.Or(file, filepath.Join(folder, "ca.pem")))
+	if err != nil && file != "" {
+		return fmt.Errorf("VONGLAU_CA: %w", err)
+	}
+	if err == nil && !pool.AppendCertsFromPEM(raw) {
+		return fmt.Errorf("the city CA %s has no certificate in PEM", cmp.Or(file, filepath.Join(folder, "ca.pem")))
+	}
+	c.http.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool}}
+	return nil
 }
 
 // call makes one request. A problem answer (RFC 9457) becomes the error.

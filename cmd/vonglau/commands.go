@@ -80,6 +80,7 @@ func parsePlace(text string) (devices.Position, error) {
 func newDevice(r *remote) *cobra.Command {
 	return group("device", "enrol and look up field devices", newDeviceAdd(r), newDeviceShow(r), newDeviceList(r),
 		newDeviceSet(r), newDeviceImport(r), newDeviceExport(r),
+		newDeviceRotate(r), newDeviceRevoke(r), newDeviceCredentials(r), newDeviceExpiring(r),
 		newDeviceState(r, "approve", "take announced or quarantined devices into service", "active"),
 		newDeviceState(r, "quarantine", "refuse what devices report until somebody approves them again", "quarantined"),
 		newDeviceState(r, "maintenance", "store what devices report and raise no alarms from it", "maintenance"),
@@ -87,12 +88,13 @@ func newDevice(r *remote) *cobra.Command {
 }
 
 func newDeviceAdd(r *remote) *cobra.Command {
-	var profile, at, name, upstream, owner, site, model, firmware, state string
+	var profile, at, name, upstream, owner, site, model, firmware, state, credential, out string
 	c := &cobra.Command{
 		Use:   "add ID",
-		Short: "enrol a device and print its token, which is shown this once",
+		Short: "enrol a device and print its token or key, which is shown this once",
 		Example: `  vonglau device add aq-001 --profile air-quality --at 106.168,20.434
-  vonglau device add bus-14-3 --profile bus --name "Xe 14, số 3"`,
+  vonglau device add bus-14-3 --profile bus --name "Xe 14, số 3"
+  vonglau device add gate-7 --profile gateway --credential x509 --out /media/usb`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body := map[string]any{"id": args[0], "profile": profile}
@@ -104,13 +106,13 @@ func newDeviceAdd(r *remote) *cobra.Command {
 				body["at"] = []float64{p.Lon, p.Lat}
 			}
 			for key, value := range map[string]string{
-				"name": name, "upstream": upstream, "owner": owner, "site": site, "model": model, "firmware": firmware, "state": state,
+				"name": name, "upstream": upstream, "owner": owner, "site": site, "model": model, "firmware": firmware, "state": state, "credential": credential,
 			} {
 				if value != "" {
 					body[key] = value
 				}
 			}
-			return r.print(cmd, http.MethodPost, "/v1/devices", nil, body, printJSON)
+			return r.giveOut(cmd, "/v1/devices", args[0], out, body)
 		},
 	}
 	c.Flags().StringVar(&profile, "profile", "", "kind of device; `vonglau profile list` names them")
@@ -121,6 +123,8 @@ func newDeviceAdd(r *remote) *cobra.Command {
 	c.Flags().StringVar(&site, "site", "", "where it stands, in words")
 	c.Flags().StringVar(&model, "model", "", "the maker's name for what it is")
 	c.Flags().StringVar(&firmware, "firmware", "", "the version it runs")
+	c.Flags().StringVar(&credential, "credential", "token", "what it proves itself by: token, psk or x509")
+	c.Flags().StringVar(&out, "out", ".", "folder for a certificate and its key")
 	c.Flags().StringVar(&state, "state", "", "announced or quarantined for one that is not in service yet")
 	_ = c.MarkFlagRequired("profile")
 	return c

@@ -36,8 +36,7 @@ func (a *Authority) Issue(d *devices.Device, kind devices.CredentialKind, lifeti
 	case devices.CredentialPSK:
 		c := devices.Credential{ID: devices.NewCredentialID(), Kind: kind, Added: now, Expires: end}
 		c.Identity = d.PSKIdentity(c.ID)
-		key := make([]byte, 32)
-		rand.Read(key)
+		key := newKey()
 		c.Secret = a.seal.close(key, c.Identity)
 		return c, devices.Secret{PSK: &devices.PSK{Identity: c.Identity, Key: hex.EncodeToString(key)}}, nil
 	case devices.CredentialX509:
@@ -63,6 +62,19 @@ func (a *Authority) Issue(d *devices.Device, kind devices.CredentialKind, lifeti
 		}}, nil
 	}
 	return devices.Credential{}, devices.Secret{}, fmt.Errorf("credential kind %.20q: use token, psk or x509", kind)
+}
+
+// newKey makes 32 random octets, none of them zero: a quarter of a bit in 256
+// for clients that take their key as a string of C.
+func newKey() []byte {
+	key := make([]byte, 0, 32)
+	var b [1]byte
+	for len(key) < cap(key) {
+		if rand.Read(b[:]); b[0] != 0 {
+			key = append(key, b[0])
+		}
+	}
+	return key
 }
 
 // Key is the pre-shared key of a credential. Without a credential, or when it
