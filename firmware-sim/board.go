@@ -75,6 +75,15 @@ type BoardState struct {
 	Busy     bool       `json:"busy"` // an image is on its way
 }
 
+// BoardRegistrations names n boards: prefix and a number from 1.
+func BoardRegistrations(prefix, profile string, n int) []Registration {
+	list := make([]Registration, n)
+	for i := range list {
+		list[i] = Registration{ID: devices.ID(fmt.Sprintf("%s%05d", prefix, i+1)), Profile: profile, Simulated: true}
+	}
+	return list
+}
+
 // NewBoards makes boards as they leave the factory.
 func NewBoards(o BoardOptions) (*Boards, error) {
 	if len(o.Key) != ed25519.PublicKeySize || o.API == nil || o.MQTT == "" {

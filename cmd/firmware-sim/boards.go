@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"vonglau/devices"
 	firmwaresim "vonglau/firmware-sim"
 )
 
@@ -39,10 +38,7 @@ func runBoards(ctx context.Context, args []string, out, progress io.Writer) erro
 	if err != nil {
 		return err
 	}
-	list := make([]firmwaresim.Registration, *count)
-	for i := range list {
-		list[i] = firmwaresim.Registration{ID: devices.ID(fmt.Sprintf("%s%05d", *prefix, i+1)), Profile: *profile, Simulated: true}
-	}
+	list := firmwaresim.BoardRegistrations(*prefix, *profile, *count)
 	if err := firmwaresim.Provision(ctx, server, credentials, list); err != nil {
 		return err
 	}
