@@ -30,6 +30,8 @@ type Config struct {
 	Bridge  BridgeConfig  `yaml:"bridge"`
 	Live    LiveConfig    `yaml:"live"`
 	Log     LogConfig     `yaml:"log"`
+	// People are let in besides the administrator of admin.token.
+	People []PersonConfig `yaml:"people"`
 }
 
 // ListenConfig has the doors' addresses, "[::]:8080"; port 0 takes a free one
@@ -142,6 +144,7 @@ func DefaultConfig() Config {
 		Bridge: BridgeConfig{ClientID: "vonglau-bridge", Group: "vonglau", Topic: "devices/+/telemetry"},
 		Live:   LiveConfig{Rate: 4, Screens: 500},
 		Log:    LogConfig{Level: "info", Format: "text"},
+		People: []PersonConfig{},
 	}
 }
 
@@ -182,6 +185,9 @@ func (c *Config) Check() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Data == "" {
 		bad("data: name the folder for everything that is kept")
+	}
+	if _, err := c.tokens(); err != nil {
+		bad("%w", err)
 	}
 	for key, addr := range map[string]string{
 		"https": c.Listen.HTTPS, "mqtts": c.Listen.MQTTS, "coaps": c.Listen.CoAPS,

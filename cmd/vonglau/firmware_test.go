@@ -162,7 +162,26 @@ func TestProgramFirmwareCampaign(t *testing.T) {
 
 // TestProgramCommands sends commands to programs that are not ours.
 func TestProgramCommands(t *testing.T) {
-	p := startProcess(t, t.TempDir())
+	dir := t.TempDir()
+	buildProgram(t)
+	// A second person, whom the configuration lets in.
+	raw, err := exec.Command(program, "person", "new", "bình", "--role", "operator", "--json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var second struct {
+		PersonConfig
+		Token string
+	}
+	if err := json.Unmarshal(raw, &second); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "vonglau.yaml")
+	people := fmt.Sprintf("people: [{name: %q, role: %s, token_sha256: %s}]\n", second.Name, second.Role, second.TokenSHA256)
+	if err := os.WriteFile(config, []byte(people), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startProcess(t, dir, "--config", config)
 	mqttHost, mqttPort, _ := net.SplitHostPort(p.addr.MQTT)
 	state := func(id string) func() (bool, string) {
 		return func() (bool, string) {
@@ -225,11 +244,18 @@ func TestProgramCommands(t *testing.T) {
 			t.Errorf("after its answer: %v", list)
 		}
 	})
-	t.Run("refused", func(t *testing.T) {
+	t.Run("two persons, and refused", func(t *testing.T) {
 		p.enrol("cmd-siren", "siren", "106.2,20.434")
 		sound := p.must("command", "send", "cmd-siren", "sound")
 		if sound["state"] != "proposed" {
 			t.Errorf("a siren: %v", sound)
+		}
+		first := p.token
+		p.token = second.Token
+		quiet := p.must("command", "send", "cmd-siren", "sound", "--ttl", "30s")
+		p.token = first
+		if let := p.must("command", "approve", "cmd-siren", quiet["id"].(string)); let["state"] != "waiting" || let["approved"] != "admin" || let["by"] != "bình" {
+			t.Errorf("let go by the second person: %v", let)
 		}
 		for _, args := range [][]string{
 			{"command", "approve", "cmd-siren", sound["id"].(string)}, // by the same person

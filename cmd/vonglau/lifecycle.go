@@ -15,9 +15,16 @@ import (
 // what is open and nothing else.
 type lifecycle struct {
 	log *slog.Logger
+	// broken gets the first error a loop ended by. A server whose series or
+	// alarms have stopped must not go on acknowledging as if nothing were.
+	broken chan error
 
 	mu    sync.Mutex
 	steps []step
+}
+
+func newLifecycle(log *slog.Logger) lifecycle {
+	return lifecycle{log: log, broken: make(chan error, 1)}
 }
 
 type step struct {
@@ -51,14 +58,18 @@ func (l *lifecycle) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// work runs a loop until its part is stopped, and reports a loop that ends by
-// itself.
+// work runs a loop until its part is stopped. A loop that ends by an error before
+// is told to broken.
 func (l *lifecycle) work(name string, loop func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := loop(ctx); err != nil && ctx.Err() == nil {
 			l.log.Error("a part ended", "part", name, "error", err)
+			select {
+			case l.broken <- fmt.Errorf("%s ended: %w", name, err):
+			default: // one is enough
+			}
 		}
 	})
 	l.add(name, func(context.Context) error {

@@ -129,11 +129,15 @@ func serve(ctx context.Context, cfg Config) error {
 	log.Info("vonglau is up", "version", version, "https", a.HTTPS, "mqtts", a.MQTTS, "coaps", a.CoAPS,
 		"http", a.HTTP, "mqtt", a.MQTT, "coap", a.CoAP,
 		"data", cfg.Data, "took", time.Since(started).Round(time.Millisecond))
-	<-ctx.Done()
+	var broken error
+	select {
+	case <-ctx.Done():
+	case broken = <-s.Broken():
+	}
 	log.Info("stopping")
 	stopping, cancel := context.WithTimeout(context.Background(), stopWait)
 	defer cancel()
-	if err := s.Stop(stopping); err != nil {
+	if err := errors.Join(broken, s.Stop(stopping)); err != nil {
 		return err
 	}
 	log.Info("stopped; everything acknowledged is on disk")

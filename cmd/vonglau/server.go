@@ -521,7 +521,11 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 func (s *Server) openAccess(context.Context) (err error) {
-	s.access, err = access.Open(access.Options{Dir: s.cfg.Data, Log: s.log.With("part", "access"), Metrics: s.registry})
+	tokens, err := s.cfg.tokens()
+	if err != nil {
+		return err
+	}
+	s.access, err = access.Open(access.Options{Dir: s.cfg.Data, Tokens: tokens, Log: s.log.With("part", "access"), Metrics: s.registry})
 	return err
 }
 
