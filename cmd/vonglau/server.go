@@ -89,7 +89,7 @@ type Server struct {
 // On an error what was opened is closed again.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err error) {
 	s = &Server{cfg: cfg, log: log, registry: prometheus.NewRegistry(), readers: map[string]*journal.Reader{}}
-	s.open.log, s.running.log = log, log
+	s.open, s.running = newLifecycle(log), newLifecycle(log)
 	opened := &s.open // s is nil by the time an error is returned
 	defer func() {
 		if err != nil {
@@ -513,6 +513,10 @@ func (s *Server) forgetAddresses() error {
 	}
 	return nil
 }
+
+// Broken gives the error of a part that ended by itself. The process should end
+// then: a start repairs what a running server cannot.
+func (s *Server) Broken() <-chan error { return s.running.broken }
 
 // Stop undoes Start and New: the doors close first, with every acknowledgement
 // that is owed, then the readers, then what is kept. Harmless twice.
