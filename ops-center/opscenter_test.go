@@ -865,7 +865,7 @@ func TestSession(t *testing.T) {
 	if !strings.Contains(header.Get("Set-Cookie"), "HttpOnly") || !strings.Contains(header.Get("Set-Cookie"), "SameSite=Strict") {
 		t.Errorf("cookie %q", header.Get("Set-Cookie"))
 	}
-	if status, _, body := c.call("", "GET", "/v1/session", "", "Cookie", cookie); status != 200 || !strings.Contains(body, "Ca trực") {
+	if status, _, body := c.call("", "GET", "/v1/session", "", "Cookie", cookie); status != 200 || !strings.Contains(body, "Ca trực") || !strings.Contains(body, `"permissions":["view",`) {
 		t.Errorf("who: %d %s", status, body)
 	}
 	if status, _, body := c.call("", "POST", "/v1/alarms/flood.f-1.abc/acknowledge", "{}", "Cookie", cookie, "Origin", "https://evil.example"); status != 403 {

@@ -2,6 +2,7 @@ package opscenter
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -456,7 +457,42 @@ func (a *api) registerRoutes() {
 		OperationID: "report-conformity", Method: http.MethodGet, Path: "/v1/reports/conformity", Tags: []string{"devices"},
 		Summary: "Devices that differ from their profile's norm, or lack an owner, a head, a place or their node",
 	}, a.conformity)
+	route(a, access.View, huma.Operation{
+		OperationID: "list-zones", Method: http.MethodGet, Path: "/v1/layers/{name}/zones", Tags: []string{"layers"},
+		Summary: "Codes and names of a layer's zones today, by name", Description: fmt.Sprintf("At most %d.", maxZones),
+	}, a.listZones)
 	a.importRoutes()
+}
+
+// maxZones bounds a list of zones: people choose from it.
+const maxZones = 5000
+
+type zonesInput struct {
+	Name string `path:"name" maxLength:"100"`
+}
+
+type zonesOutput struct {
+	Body struct {
+		Zones []zoneName `json:"zones"`
+	}
+}
+
+type zoneName struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+}
+
+func (a *api) listZones(_ context.Context, in *zonesInput) (*zonesOutput, error) {
+	out := &zonesOutput{}
+	out.Body.Zones = []zoneName{}
+	for _, z := range a.Layers.Zones(in.Name, a.today(a.now())) {
+		out.Body.Zones = append(out.Body.Zones, zoneName{z.Ref.Code, z.Name})
+	}
+	slices.SortFunc(out.Body.Zones, func(x, y zoneName) int {
+		return cmp.Or(strings.Compare(devices.Fold(x.Name), devices.Fold(y.Name)), strings.Compare(x.Code, y.Code))
+	})
+	out.Body.Zones = out.Body.Zones[:min(len(out.Body.Zones), maxZones)]
+	return out, nil
 }
 
 // today is the day of the city's calendar.

@@ -135,6 +135,7 @@ func (a *api) importDevices(ctx context.Context, in *importInput) (*importOutput
 		}
 	}
 	out.Body.Added = len(good)
+	a.search.List() // whoever asks next does not wait for so many new names
 	who, _ := access.From(ctx)
 	a.Log.Info("devices imported", "count", len(good), "refused", out.Body.Refused, "by", who.Name)
 	return out, nil

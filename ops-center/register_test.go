@@ -74,6 +74,10 @@ func TestFilterDevices(t *testing.T) {
 			t.Errorf("%s: %q, want %q", q.query, got, q.want)
 		}
 	}
+	var zones struct{ Zones []zoneName }
+	if c.get("/v1/layers/wards/zones", &zones); fmt.Sprint(zones.Zones) != "[{13693 Nam Định} {13700 Thiên Trường}]" {
+		t.Errorf("wards %v", zones.Zones)
+	}
 	// A changed place is another ward at once.
 	if status, _, body := c.call(c.admin, "PATCH", "/v1/devices/a-1", `{"at":[106.26,20.45]}`); status != 200 {
 		t.Fatalf("%d %s", status, body)

@@ -27,10 +27,13 @@ func (a *api) sessionRoutes() {
 	}, http.HandlerFunc(a.closeSession))
 	a.raw(access.View, huma.Operation{
 		OperationID: "get-session", Method: http.MethodGet, Path: "/v1/session", Tags: []string{"session"},
-		Summary: "Who you are", Responses: map[string]*huma.Response{"200": {Description: "Name and role"}},
+		Summary: "Who you are", Responses: map[string]*huma.Response{"200": {Description: "Name, role and what it may do"}},
 	}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, _ := access.From(r.Context())
-		answer(w, http.StatusOK, who)
+		answer(w, http.StatusOK, struct {
+			access.Principal
+			Permissions []access.Permission `json:"permissions"`
+		}{who, who.Role.Permissions()})
 	}))
 }
 

@@ -60,6 +60,7 @@ func (a *api) wallRoutes() error {
 	page := a.compress(file("index.html", index))
 	a.handle("GET /{$}", access.Public, page)
 	a.handle("GET /desk", access.Public, page)
+	a.handle("GET /devices", access.Public, page)
 	return nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -109,4 +111,75 @@ func TestProgramRegisterCommands(t *testing.T) {
 	if d := p.must("device", "show", "aq-001"); d["head"] != "Trần Thị Bình" {
 		t.Errorf("after a restart: %v", d)
 	}
+}
+
+// TestProgramRegister is an administrator's morning in a register of 100,000
+// devices, with a real browser. What it does is in
+// ops-center/web/test/e2e/devices.mjs.
+func TestProgramRegister(t *testing.T) {
+	tool(t, "node")
+	chromium := tool(t, "chromium", "chromium-browser", "google-chrome")
+	p := startProcess(t, t.TempDir())
+	requireWall(t, p)
+	sim := buildSimulator(t)
+	city := filepath.Join(t.TempDir(), "city")
+	if out, err := exec.Command(sim, "city", "--seed", "7", "--out", city).CombinedOutput(); err != nil {
+		t.Fatalf("drawing the city: %v\n%s", err, out)
+	}
+	for _, layer := range []string{"wards", "river", "water", "streets", "parks"} {
+		args := []string{"layer", "import", layer, filepath.Join(city, layer+".geojson"), "--code", "code", "--name", "name", "--valid-from", "2025-07-01"}
+		if layer == "wards" {
+			args = append(args, "--join")
+		}
+		p.must(args...)
+	}
+	const many = 100_000
+	table := func(name, prefix, state string, n int, extra map[int]string) string {
+		var b strings.Builder
+		b.WriteString("id,name,profile,lat,lon,state,owner,site\n")
+		for i := range n {
+			b.WriteString(extra[i])
+			fmt.Fprintf(&b, "%s-%06d,Đèn đường số %d,street-light,20.4%03d,106.1%03d,%s,Sở Xây dựng,Đường Trần Hưng Đạo\n", prefix, i, i, i%1000, i/100%1000, state)
+		}
+		b.WriteString(extra[n])
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	started := time.Now()
+	if _, stderr, code := p.run("device", "import", table("many.csv", "lamp", "active", many, nil), "--tokens", filepath.Join(t.TempDir(), "tokens.csv")); code != 0 {
+		t.Fatalf("importing %d devices: code %d: %s", many, code, stderr)
+	}
+	t.Logf("%d devices imported in %v", many, time.Since(started).Round(time.Millisecond))
+	for _, query := range []string{"", "q=den+duong+99999", "ward=1", "presence=never&state=active", "owner=S%E1%BB%9F+X%C3%A2y+d%E1%BB%B1ng"} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values.Set("limit", "100")
+		started := time.Now()
+		var page struct{ Total int }
+		if code := p.api(http.MethodGet, "/v1/devices", values, "", &page); code != http.StatusOK {
+			t.Fatalf("%s: %d", query, code)
+		}
+		t.Logf("%q: %d of %d devices in %v", query, page.Total, many, time.Since(started).Round(time.Millisecond))
+	}
+
+	shots := os.Getenv("VONGLAU_SHOTS")
+	if shots == "" {
+		shots = t.TempDir()
+	}
+	bad := map[int]string{499: "lamp-000001,,street-light,,,,,\n", 1000: "không hợp lệ,,street-light,,,,,\n"}
+	browser := exec.Command("node", "test/e2e/devices.mjs", "--url", "http://"+p.addr.HTTP, "--token", p.token, "--devices", fmt.Sprint(many),
+		"--table", table("some.csv", "imp", "quarantined", 1000, bad), "--shots", shots, "--chromium", chromium)
+	browser.Dir = "../../ops-center/web"
+	done := time.AfterFunc(6*time.Minute, func() { _ = browser.Process.Kill() })
+	out, err := browser.CombinedOutput()
+	done.Stop()
+	if err != nil {
+		t.Fatalf("the browser: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
 }

@@ -20,8 +20,13 @@ export const TIMED_OUT = -1;
 
 const PATIENCE = 15_000;
 
-async function call(path: string, init: RequestInit = {}, signal?: AbortSignal): Promise<Response> {
-  const limit = AbortSignal.timeout(PATIENCE);
+export async function call(
+  path: string,
+  init: RequestInit = {},
+  signal?: AbortSignal,
+  patience = PATIENCE,
+): Promise<Response> {
+  const limit = AbortSignal.timeout(patience);
   let answer: Response;
   try {
     answer = await fetch(path, {
@@ -48,7 +53,7 @@ async function call(path: string, init: RequestInit = {}, signal?: AbortSignal):
 
 const json = { Accept: 'application/json' };
 
-async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await call(path, { headers: json }, signal)).json() as Promise<T>;
 }
 
@@ -58,6 +63,12 @@ async function post(path: string, body: unknown): Promise<Response> {
     headers: { ...json, 'Content-Type': 'application/json' },
     body: JSON.stringify(body),
   });
+}
+
+export interface Session {
+  name: string;
+  role: string;
+  permissions: string[];
 }
 
 export interface LayerInfo {
@@ -123,6 +134,11 @@ export const api = {
   /** Exchanges a token for this browser's session cookie. */
   async openSession(token: string): Promise<void> {
     await post('/v1/session', { token });
+  },
+
+  /** Who this browser's session is, and what it may do. */
+  async session(): Promise<Session> {
+    return get<Session>('/v1/session');
   },
 
   /** undefined when the dictionary with this ETag is still the newest. */

@@ -39,6 +39,16 @@ async function open(): Promise<void> {
     document.fonts.load('700 16px "Be Vietnam Pro"', '1234'),
     document.fonts.load('400 16px "Be Vietnam Pro"', 'Mực nước'),
   ]);
+  if (location.pathname === '/devices') {
+    // The register does without the live socket; it is asked for when it is opened.
+    const { RegisterPage } = await import('./register/page.tsx');
+    createRoot(host).render(
+      <Guard>
+        <RegisterPage refused={refused} />
+      </Guard>,
+    );
+    return;
+  }
   const wall = new Wall();
   createRoot(host).render(
     <Guard>

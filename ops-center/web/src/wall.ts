@@ -1,4 +1,4 @@
-import { ApiError, api, type ThresholdRule } from './api.ts';
+import { ApiError, api, type Session, type ThresholdRule } from './api.ts';
 import { Cell } from './cell.ts';
 import { type Alarm, AlarmBook, needsAcknowledge } from './live/alarms.ts';
 import { City } from './live/city.ts';
@@ -52,6 +52,8 @@ export class Wall {
   readonly hiddenClasses: Cell<ReadonlySet<string>>;
   readonly thresholds = new Cell<readonly ThresholdRule[]>([]);
   readonly signedIn = new Cell<boolean | undefined>(undefined);
+  /** Who this screen is, for what it may be offered; undefined until the server has said it. */
+  readonly session = new Cell<Session | undefined>(undefined);
   /** River station the figures and the chart are about; undefined picks the first. */
   readonly riverStation = new Cell<string | undefined>(undefined);
   /** Only the map's view is received: figures are the view's. */
@@ -208,6 +210,10 @@ export class Wall {
     const before = this.layers.get();
     // The map is made anew for another set of layers, and only then.
     if (!before || names.join(' ') !== [...before].join(' ')) this.layers.set(new Set(names));
+    api.session().then(
+      (session) => this.session.set(session),
+      () => undefined,
+    );
     // Rules only draw lines in charts: without them a wall is still a wall.
     api.thresholds().then(
       (rules) => this.thresholds.set(rules),

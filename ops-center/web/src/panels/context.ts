@@ -1,5 +1,6 @@
-import { createContext, useContext, useEffect, useState } from 'react';
+import { createContext, useCallback, useContext, useEffect, useState } from 'react';
 import { ApiError, reasonKey } from '../api.ts';
+import { useCell } from '../cell.ts';
 import type { Translate } from '../i18n/index.ts';
 import type { Wall } from '../wall.ts';
 
@@ -9,6 +10,12 @@ export function useWall(): Wall {
   const wall = useContext(WallContext);
   if (!wall) throw new Error('used outside of the wall');
   return wall;
+}
+
+/** Whether this screen's session may do something; nothing while that is not known. */
+export function useMay(): (permission: string) => boolean {
+  const session = useCell(useWall().session);
+  return useCallback((permission) => session?.permissions.includes(permission) ?? false, [session]);
 }
 
 /** Rises once a second, for what shows ages. */

@@ -11,7 +11,7 @@ import { PRIORITY, SERIES } from '../palette.ts';
 import { title } from './alarmlist.tsx';
 import { Chart } from './chart.tsx';
 import { ChartBody, start } from './charts.tsx';
-import { reason, useSecond, useWall } from './context.ts';
+import { reason, useMay, useSecond, useWall } from './context.ts';
 import { useHistory } from './history.ts';
 import { PrioritySymbol } from './symbol.tsx';
 
@@ -23,6 +23,7 @@ const FRESH_KEY: Record<number, Key> = {
   [Fresh.Stale]: 'device.stale',
 };
 const LIFE: Record<string, Key> = {
+  announced: 'life.announced',
   quarantined: 'life.quarantined',
   active: 'life.active',
   maintenance: 'life.maintenance',
@@ -45,6 +46,7 @@ export function DevicePanel({ id }: { id: string }) {
   useCell(wall.city.shape);
   const rules = useCell(wall.thresholds);
   const { city } = wall;
+  const may = useMay();
   const index = city.index(id);
   const [dossier, setDossier] = useState<Dossier>({});
   const [chosen, setChosen] = useState<string | undefined>(undefined);
@@ -63,10 +65,12 @@ export function DevicePanel({ id }: { id: string }) {
         (record) => take({ record }),
         (error: unknown) => take({ error }),
       );
-      api.refusals(id, abort.signal).then(
-        (refusals) => take({ refusals }),
-        () => undefined,
-      );
+      if (may('view_evidence')) {
+        api.refusals(id, abort.signal).then(
+          (refusals) => take({ refusals }),
+          () => undefined,
+        );
+      }
       const at = city.index(id);
       if (at !== undefined && city.placed[at]) {
         api.place(city.lon[at], city.lat[at], abort.signal).then(
@@ -79,7 +83,7 @@ export function DevicePanel({ id }: { id: string }) {
       clearTimeout(timer);
       abort.abort();
     };
-  }, [id, city]);
+  }, [id, city, may]);
 
   const channels = index === undefined ? [] : Array.from(city.channelsOf(index)).filter((c) => city.known[c]);
   const profile = index === undefined ? undefined : city.profileOf(index);

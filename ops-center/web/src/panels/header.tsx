@@ -1,11 +1,12 @@
 import { useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
 import { setLanguage, useLanguage } from '../i18n/index.ts';
-import { useSecond, useWall } from './context.ts';
+import { useMay, useSecond, useWall } from './context.ts';
 
 export function Header() {
   const wall = useWall();
   const { lang, t } = useLanguage();
+  const may = useMay();
   useSecond();
   const link = useCell(wall.socket.link);
   const beat = useCell(wall.heartbeat);
@@ -43,6 +44,11 @@ export function Header() {
           </span>
         )}
       </span>
+      {may('view_status') && (
+        <a className="chip" href="/devices">
+          {t('register.open')}
+        </a>
+      )}
       <button
         type="button"
         className="chip language"
