@@ -419,3 +419,51 @@ func TestImpatientClient(t *testing.T) {
 		})
 	}
 }
+
+// pacing holds up every connection by wait after each message.
+type pacing struct {
+	*memory
+	wait time.Duration
+}
+
+func (h *pacing) Connect(ctx context.Context, c *Connect) (Peer, error) {
+	p, err := h.memory.Connect(ctx, c)
+	return &pacingPeer{p, h.wait}, err
+}
+
+type pacingPeer struct {
+	Peer
+	wait time.Duration
+}
+
+func (p *pacingPeer) Pace() time.Duration { return p.wait }
+
+// A client that is held up is read from again after the time its Peer said, a
+// second at most, keeps its acknowledgements, and does not hold up the end.
+func TestPacedConnection(t *testing.T) {
+	for name, c := range map[string]struct{ wait, each time.Duration }{
+		"a little":    {100 * time.Millisecond, 100 * time.Millisecond},
+		"a long time": {time.Hour, time.Second},
+		"not at all":  {0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newPipeListener()
+				servePipe(t, &pacing{newMemory(), c.wait}, Options{}, l)
+				w := l.dial(t)
+				w.connect311("paced", true)
+				w.want("20 02 00 00")
+				began := time.Now()
+				const messages = 5
+				for i := range messages {
+					w.send("32 08 00 03 'a/b' 00 0" + string(rune('1'+i)) + " 78")
+					w.want("40 02 00 0" + string(rune('1'+i)))
+				}
+				// The last message is acknowledged before the pause after it.
+				if got, want := time.Since(began), (messages-1)*c.each; got != want {
+					t.Errorf("%d messages took %v, want %v", messages, got, want)
+				}
+			})
+		})
+	}
+}
