@@ -25,3 +25,9 @@ type ZoneSeries struct {
 	Zone    ZoneRef
 	Buckets []Bucket
 }
+
+// TrackPoint is where a device was observed at a time.
+type TrackPoint struct {
+	Time time.Time
+	At   Position
+}

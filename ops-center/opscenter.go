@@ -48,6 +48,9 @@ type History interface {
 	// ByZone does the same for each zone of a layer over all that was observed
 	// in it.
 	ByZone(ctx context.Context, layer string, q devices.Quantity, from, to time.Time, step, offset time.Duration) ([]devices.ZoneSeries, error)
+	// Track gives where a device was observed, oldest first, at most limit. A
+	// position holds until the next.
+	Track(ctx context.Context, device devices.ID, from, to time.Time, limit int) ([]devices.TrackPoint, error)
 }
 
 // Refusals is the record of what was not taken. *devices.Evidence is one.

@@ -130,6 +130,14 @@ func (h *history) Buckets(_ context.Context, _ devices.ID, _ devices.Quantity, f
 	return []devices.Bucket{{Start: noon, Min: 1, Mean: 2, Max: 3, Count: 4}}, nil
 }
 
+func (h *history) Track(_ context.Context, _ devices.ID, from, to time.Time, limit int) ([]devices.TrackPoint, error) {
+	h.from, h.to, h.limit = from, to, limit
+	if h.err != nil || h.empty {
+		return nil, h.err
+	}
+	return []devices.TrackPoint{{Time: noon, At: devices.Position{Lon: 106.168, Lat: 20.434}}}, nil
+}
+
 func (h *history) ByZone(_ context.Context, layer string, _ devices.Quantity, from, to time.Time, step, offset time.Duration) ([]devices.ZoneSeries, error) {
 	h.from, h.to, h.step, h.offset = from, to, step, offset
 	if h.err != nil {
@@ -1035,6 +1043,7 @@ func TestErrorsAreProblems(t *testing.T) {
 	for path, want := range map[string]int{
 		"GET /v1/alarms": 501, "GET /v1/rules": 501, "GET /v1/refusals": 501, "GET /v1/status": 501, "POST /v1/journal/resume": 501,
 		"GET /v1/devices/a-1/readings?quantity=pm25": 503,
+		"GET /v1/devices/a-1/track":                  503,
 	} {
 		method, path, _ := strings.Cut(path, " ")
 		if status, _, body := c.call(c.admin, method, path, ""); status != want {

@@ -59,6 +59,27 @@ type pointView struct {
 	Qualities []string            `json:"qualities,omitempty"`
 }
 
+type trackInput struct {
+	ID string `path:"id" maxLength:"64"`
+	Span
+	Limit int `query:"limit" minimum:"1" maximum:"100000" default:"10000"`
+}
+
+type trackOutput struct {
+	Body struct {
+		Device devices.ID  `json:"device"`
+		From   time.Time   `json:"from"`
+		To     time.Time   `json:"to"`
+		Points []trackView `json:"points" doc:"Oldest first; a position holds until the next"`
+		Next   *time.Time  `json:"next,omitempty" doc:"from of the next page, when limit cut this one"`
+	}
+}
+
+type trackView struct {
+	Time time.Time  `json:"time"`
+	At   [2]float64 `json:"at" doc:"Longitude, latitude"`
+}
+
 type bucketView struct {
 	Start time.Time `json:"start"`
 	Min   float64   `json:"min"`
@@ -120,6 +141,10 @@ func (a *api) readingRoutes() {
 		Summary: "The history of one quantity of a device",
 	}, a.readings)
 	route(a, access.View, huma.Operation{
+		OperationID: "get-track", Method: http.MethodGet, Path: "/v1/devices/{id}/track", Tags: []string{"readings"},
+		Summary: "Where a device was observed",
+	}, a.track)
+	route(a, access.View, huma.Operation{
 		OperationID: "get-zone-readings", Method: http.MethodGet, Path: "/v1/zones/{layer}/readings", Tags: []string{"readings"},
 		Summary: "The history of one quantity by zone of a layer",
 	}, a.zoneReadings)
@@ -180,6 +205,35 @@ func (a *api) readings(ctx context.Context, in *readingsInput) (*readingsOutput,
 	b.Points = make([]pointView, len(list))
 	for i, p := range list {
 		b.Points[i] = pointView{p.Time.UTC(), p.Received.UTC(), p.Number, zonesOf(p.Zones), qualities(p.Flags)}
+	}
+	if len(list) >= in.Limit {
+		next := list[len(list)-1].Time.Add(time.Millisecond).UTC()
+		b.Next = &next
+	}
+	return out, nil
+}
+
+func (a *api) track(ctx context.Context, in *trackInput) (*trackOutput, error) {
+	d, err := a.findDevice(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	from, to, err := a.parseSpan(in.From, in.To, 24*time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	if a.History == nil {
+		return nil, a.noHistory(nil)
+	}
+	list, err := a.History.Track(ctx, d.ID, from, to, in.Limit)
+	if err != nil {
+		return nil, a.noHistory(err)
+	}
+	out := &trackOutput{}
+	b := &out.Body
+	b.Device, b.From, b.To, b.Points = d.ID, from, to, make([]trackView, len(list))
+	for i, p := range list {
+		b.Points[i] = trackView{p.Time.UTC(), [2]float64{p.At.Lon, p.At.Lat}}
 	}
 	if len(list) >= in.Limit {
 		next := list[len(list)-1].Time.Add(time.Millisecond).UTC()

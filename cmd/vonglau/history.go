@@ -26,3 +26,7 @@ func (h history) ByZone(ctx context.Context, layer string, q devices.Quantity, f
 		Layer: layer, Quantity: q, From: from, To: to, Steps: series.Steps{Step: step, Offset: offset},
 	})
 }
+
+func (h history) Track(ctx context.Context, device devices.ID, from, to time.Time, limit int) ([]devices.TrackPoint, error) {
+	return h.store.Track(ctx, series.TrackQuery{Device: device, From: from, To: to, Limit: limit})
+}

@@ -307,7 +307,7 @@ func (e *Embedded) ByZone(ctx context.Context, q ZoneQuery) ([]devices.ZoneSerie
 }
 
 // Track implements Store.
-func (e *Embedded) Track(ctx context.Context, q TrackQuery) ([]TrackPoint, error) {
+func (e *Embedded) Track(ctx context.Context, q TrackQuery) ([]devices.TrackPoint, error) {
 	lo, hi, ok, err := window(q.From, q.To, e.oldest())
 	if err != nil || !ok {
 		return nil, err
@@ -321,7 +321,7 @@ func (e *Embedded) Track(ctx context.Context, q TrackQuery) ([]TrackPoint, error
 	if err != nil {
 		return nil, fmt.Errorf("track of %s: %w", q.Device, err)
 	}
-	points := make([]TrackPoint, 0, len(track))
+	points := make([]devices.TrackPoint, 0, len(track))
 	for i, p := range track {
 		if i+1 < len(track) && track[i+1].tick>>revisionBits == p.tick>>revisionBits {
 			continue
@@ -329,8 +329,8 @@ func (e *Embedded) Track(ctx context.Context, q TrackQuery) ([]TrackPoint, error
 		if len(points) == limit(q.Limit) {
 			break
 		}
-		points = append(points, TrackPoint{time.UnixMilli(p.tick >> revisionBits).UTC(),
-			devices.Position{Lon: p.lon, Lat: p.lat}})
+		points = append(points, devices.TrackPoint{Time: time.UnixMilli(p.tick >> revisionBits).UTC(),
+			At: devices.Position{Lon: p.lon, Lat: p.lat}})
 	}
 	return points, nil
 }

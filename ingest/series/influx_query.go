@@ -311,7 +311,7 @@ func (s *Influx) ByZone(ctx context.Context, q ZoneQuery) ([]devices.ZoneSeries,
 }
 
 // Track implements Store.
-func (s *Influx) Track(ctx context.Context, q TrackQuery) ([]TrackPoint, error) {
+func (s *Influx) Track(ctx context.Context, q TrackQuery) ([]devices.TrackPoint, error) {
 	lo, hi, ok, err := s.window(q.Device, q.From, q.To)
 	if err != nil || !ok {
 		return nil, err
@@ -321,13 +321,13 @@ func (s *Influx) Track(ctx context.Context, q TrackQuery) ([]TrackPoint, error) 
 	if err != nil {
 		return nil, fmt.Errorf("track of %s: %w", q.Device, err)
 	}
-	track := make([]TrackPoint, 0, len(points))
+	track := make([]devices.TrackPoint, 0, len(points))
 	for c, g := range points {
 		if c.whole(g) {
-			track = append(track, TrackPoint{time.UnixMilli(c.ms).UTC(), devices.Position{Lon: g.number, Lat: g.lat}})
+			track = append(track, devices.TrackPoint{Time: time.UnixMilli(c.ms).UTC(), At: devices.Position{Lon: g.number, Lat: g.lat}})
 		}
 	}
-	slices.SortFunc(track, func(a, b TrackPoint) int { return a.Time.Compare(b.Time) })
+	slices.SortFunc(track, func(a, b devices.TrackPoint) int { return a.Time.Compare(b.Time) })
 	return track, nil
 }
 

@@ -34,7 +34,7 @@ type Store interface {
 	ByZone(ctx context.Context, q ZoneQuery) ([]devices.ZoneSeries, error)
 	// Track gives the positions a device was observed at. A position holds
 	// until the next one: repetitions are not stored.
-	Track(ctx context.Context, q TrackQuery) ([]TrackPoint, error)
+	Track(ctx context.Context, q TrackQuery) ([]devices.TrackPoint, error)
 
 	// Health returns nil when a Write now would be taken.
 	Health(ctx context.Context) error
@@ -99,12 +99,6 @@ type TrackQuery struct {
 	Device   devices.ID
 	From, To time.Time
 	Limit    int // as in Query
-}
-
-// TrackPoint is one observed position.
-type TrackPoint struct {
-	Time time.Time
-	At   devices.Position
 }
 
 // ErrBadQuery is wrapped by the error of a query that no store could answer.

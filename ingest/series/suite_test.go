@@ -457,9 +457,13 @@ func testSuite(t *testing.T, s subject) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []TrackPoint{{f.at(0), devices.Position{Lon: 106.1, Lat: 20.25}}, {f.at(time.Minute), devices.Position{Lon: 106.2, Lat: 20.25}},
-			{f.at(90 * time.Second), devices.Position{Lon: 106.4, Lat: 20.25}}, {f.at(2 * time.Minute), devices.Position{Lon: 106.6, Lat: 20.25}}}
-		if !slices.EqualFunc(got, want, func(a, b TrackPoint) bool { return a.Time.Equal(b.Time) && a.At == b.At }) {
+		want := []devices.TrackPoint{
+			{Time: f.at(0), At: devices.Position{Lon: 106.1, Lat: 20.25}},
+			{Time: f.at(time.Minute), At: devices.Position{Lon: 106.2, Lat: 20.25}},
+			{Time: f.at(90 * time.Second), At: devices.Position{Lon: 106.4, Lat: 20.25}},
+			{Time: f.at(2 * time.Minute), At: devices.Position{Lon: 106.6, Lat: 20.25}},
+		}
+		if !slices.EqualFunc(got, want, func(a, b devices.TrackPoint) bool { return a.Time.Equal(b.Time) && a.At == b.At }) {
 			t.Errorf("track:\ngot  %v\nwant %v", got, want)
 		}
 		zones, err := f.store.ByZone(t.Context(), ZoneQuery{Layer: "ward", Quantity: "vehicle_speed", From: f.base, To: f.at(time.Hour)})
