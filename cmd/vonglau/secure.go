@@ -7,6 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"vonglau/devices/trust"
 	"vonglau/ingest"
@@ -20,7 +23,12 @@ func (s *Server) openTrust(context.Context) (err error) {
 		DeviceCA: c.DeviceCA, DeviceCRL: c.DeviceCRL, DeviceLifetime: c.DeviceLifetime,
 		Log: s.log.With("part", "trust"), Metrics: s.registry,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "vonglau_credentials_expiring", Help: "Credentials of devices that end within 30 days and that nothing replaces.",
+	}, func() float64 { return float64(len(s.register.Expiring(time.Now(), 30*24*time.Hour))) }))
 }
 
 // plainDoor is the list of a door's addresses that may be shut.
