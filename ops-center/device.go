@@ -67,15 +67,16 @@ func (a *api) view(d *devices.Device, now time.Time) deviceView {
 	}
 	p, ok := a.Hub.PresenceOf(d.ID)
 	if !ok {
+		if node, heard := a.offTheWall(d.ID); heard {
+			v.Presence.State, v.Presence.Since, v.Presence.Via = a.freshness(d, node.Last, now), &node.Last, node.Via
+		}
 		return v
 	}
 	v.Severity = p.Severity
 	if v.At == nil {
 		v.At = placeOf(p.At)
 	}
-	if profile, ok := a.Catalogue.Profile(d.Profile); ok {
-		v.Presence.State = profile.Presence(p.Seen, now)
-	}
+	v.Presence.State = a.freshness(d, p.Seen, now)
 	if !p.Seen.IsZero() {
 		v.Presence.Since, v.Presence.Via = &p.Seen, p.Via.String()
 	}
@@ -86,6 +87,25 @@ func (a *api) view(d *devices.Device, now time.Time) deviceView {
 		v.Presence.Link = &linkView{State: p.Link.State.String(), At: p.Link.At, Reason: p.Link.Reason}
 	}
 	return v
+}
+
+// offTheWall is what the record of the network knows of a device that the wall
+// does not show: quarantined, announced or retired.
+func (a *api) offTheWall(id devices.ID) (devices.Node, bool) {
+	if a.Network == nil {
+		return devices.Node{}, false
+	}
+	node, heard := a.Network.Node(id)
+	return node, heard && !node.Last.IsZero()
+}
+
+// freshness judges a device by when it was last heard.
+func (a *api) freshness(d *devices.Device, last, now time.Time) devices.Presence {
+	profile, ok := a.Catalogue.Profile(d.Profile)
+	if !ok {
+		return devices.Never
+	}
+	return profile.Presence(last, now)
 }
 
 // findDevice is the register's entry, or the problem that there is none.

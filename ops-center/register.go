@@ -72,12 +72,13 @@ func (a *api) filter(f *DeviceFilter, now time.Time) (found []*devices.Found, st
 
 // presence is how fresh a device's last report is.
 func (a *api) presence(d *devices.Device, now time.Time) devices.Presence {
-	p, ok := a.Hub.PresenceOf(d.ID)
-	profile, known := a.Catalogue.Profile(d.Profile)
-	if !ok || !known {
-		return devices.Never
+	if p, ok := a.Hub.PresenceOf(d.ID); ok {
+		return a.freshness(d, p.Seen, now)
 	}
-	return profile.Presence(p.Seen, now)
+	if node, heard := a.offTheWall(d.ID); heard {
+		return a.freshness(d, node.Last, now)
+	}
+	return devices.Never
 }
 
 // wardIndex remembers the ward of each device that stays where it is, for the

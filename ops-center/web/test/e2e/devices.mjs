@@ -251,6 +251,11 @@ await detail.getByRole('button', { name: 'Thôi dùng' }).first().click();
 await detail.locator('.sure').waitFor();
 await detail.locator('.sure button').first().click();
 await until('it is retired', async () => /đã thôi dùng/.test((await row('e2e-1').textContent()) ?? ''));
+expect(
+  'and what was heard of it is not forgotten',
+  !/chưa từng báo/.test((await row('e2e-1').textContent()) ?? ''),
+  (await row('e2e-1').textContent()) ?? '',
+);
 
 // 8. The other language.
 await page.locator('button.language').click();
