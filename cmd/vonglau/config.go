@@ -25,6 +25,7 @@ type Config struct {
 	City    CityConfig    `yaml:"city"`
 	Ingest  IngestConfig  `yaml:"ingest"`
 	Bounds  BoundsConfig  `yaml:"bounds"`
+	Network NetworkConfig `yaml:"network"`
 	Journal JournalConfig `yaml:"journal"`
 	Series  SeriesConfig  `yaml:"series"`
 	Bridge  BridgeConfig  `yaml:"bridge"`
@@ -136,7 +137,8 @@ func DefaultConfig() Config {
 		Ingest: IngestConfig{
 			Past: 30 * 24 * time.Hour, Future: 5 * time.Minute, Late: 2 * time.Minute, MaxPayload: 64 << 10,
 		},
-		Bounds: defaultBounds(),
+		Bounds:  defaultBounds(),
+		Network: NetworkConfig{Ping: time.Minute, PingRate: 100},
 		Journal: JournalConfig{
 			MaxAge: 7 * 24 * time.Hour, MaxSize: 20 << 30, MinFree: 512 << 20, Linger: 2 * time.Millisecond,
 		},
@@ -238,6 +240,7 @@ func (c *Config) Check() error {
 		bad("journal.max_age, journal.linger and series.retention: a duration cannot be negative")
 	}
 	c.Bounds.check(bad)
+	c.Network.check(bad)
 	if c.Series.Influx.URL != "" && c.Series.Influx.Bucket == "" {
 		bad("series.influx.bucket: name the bucket (for InfluxDB 1.8: database/retention-policy)")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vonglau/devices"
+	"vonglau/ingest"
 )
 
 // networkSave is how long it takes until all that was counted of the network is
@@ -103,4 +104,52 @@ func newReport(r *remote) *cobra.Command {
 	ipv6.Flags().StringVar(&since, "since", "-7d", "count a node by what was heard since: a time, a day or a distance such as -30d")
 	ipv6.Flags().StringVar(&family, "family", "", "list only these nodes: v6-only, dual, v4-only, unknown, unheard")
 	return group("report", "reports", ipv6, newConformityReport(r))
+}
+
+// NetworkConfig says how the network is measured.
+type NetworkConfig struct {
+	// Ping is the time between two ICMPv6 requests to a node, 0 for none; PingRate
+	// bounds them all, a second.
+	Ping     time.Duration `yaml:"ping"`
+	PingRate int           `yaml:"ping_rate"`
+}
+
+func (c NetworkConfig) check(bad func(format string, args ...any)) {
+	if c.Ping != 0 && (c.Ping < time.Second || c.Ping > 24*time.Hour) {
+		bad("network.ping: %s: need 1s to 24h, or 0 for none", c.Ping)
+	}
+	if c.PingRate < 1 || c.PingRate > 10_000 {
+		bad("network.ping_rate: %d: need 1 to 10000 requests a second", c.PingRate)
+	}
+}
+
+// startReach begins to measure round trips.
+func (s *Server) startReach() {
+	if s.cfg.Network.Ping == 0 {
+		return
+	}
+	reach := ingest.NewReach(ingest.ReachOptions{
+		Heard: s.network.Heard, Every: s.cfg.Network.Ping, PerSecond: s.cfg.Network.PingRate,
+		Log: s.log.With("part", "network"), Metrics: s.registry,
+	})
+	s.reach.Store(reach)
+	s.running.work("round trips", reach.Run)
+}
+
+func (s *Server) roundTrip(id devices.ID) (devices.RoundTrip, bool) {
+	if r := s.reach.Load(); r != nil {
+		return r.RoundTrip(id)
+	}
+	return devices.RoundTrip{}, false
+}
+
+// roundTrips says in the status whether round trips are measured, or why not.
+func (s *Server) roundTrips() string {
+	switch r := s.reach.Load(); {
+	case r == nil:
+		return "switched off (network.ping)"
+	case r.Why() != "":
+		return r.Why()
+	}
+	return "measured"
 }

@@ -69,7 +69,12 @@ func TestProgramSiteRenumbered(t *testing.T) {
 		inNamespace(t)
 		return
 	}
-	p := startProcess(t, t.TempDir(), "--http", "["+serverHost+"]:0", "--mqtt", "["+serverHost+"]:0", "--coap", "["+serverHost+"]:0")
+	dir := t.TempDir()
+	config := filepath.Join(dir, "vonglau.yaml")
+	if err := os.WriteFile(config, []byte("network: {ping: 2s, ping_rate: 1000}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startProcess(t, dir, "--config", config, "--http", "["+serverHost+"]:0", "--mqtt", "["+serverHost+"]:0", "--coap", "["+serverHost+"]:0")
 
 	prefixes := filepath.Join(t.TempDir(), "prefixes.json")
 	register := fmt.Sprintf(`[{"prefix":%q,"kind":"city","name":"city","policy":"refuse"},
@@ -169,6 +174,13 @@ func TestProgramSiteRenumbered(t *testing.T) {
 		t.Errorf("prefixes counted %+v, want %d messages in the city", use, counted.Messages)
 	}
 
+	// Their host answers ICMPv6 at the new addresses.
+	eventually(t, 30*time.Second, func() (bool, string) {
+		var node struct{ RoundTrip *struct{ LastMs float64 } }
+		d := run.Devices[len(run.Devices)-1]
+		p.api(http.MethodGet, "/v1/devices/"+d.ID+"/network", nil, "", &node)
+		return node.RoundTrip != nil && node.RoundTrip.LastMs > 0, fmt.Sprintf("no round trip to %s is measured: %v", d.Now, p.must("status")["roundTrips"])
+	})
 	foreignSource(t, p)
 
 	// The counts outlive the program.

@@ -13,6 +13,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/paulmach/orb"
@@ -60,6 +61,7 @@ type Server struct {
 	heads     *devices.Departments
 	network   *devices.Network
 	prefixes  *devices.Prefixes
+	reach     atomic.Pointer[ingest.Reach] // nil when nothing is measured
 	trust     *trust.Authority
 	layers    *geo.Layers
 	store     series.Store
@@ -360,6 +362,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return follow(ctx, s.readers[readerLive], s.log.With("part", "live"), showLive(s.hub, s.network, s.recent))
 	})
 	s.running.work("network save", s.saveNetwork)
+	s.startReach()
 	s.running.work("seeding the wall", func(ctx context.Context) error {
 		// After the tail of the journal: it knows places and doors, history does not.
 		awaitTail(ctx, s.journal, s.readers[readerLive])
@@ -575,7 +578,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 	o := opscenter.Options{
 		Register: s.register, Departments: s.heads, Issuer: s.trust, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
 		Images: s.images, Campaigns: s.campaigns,
-		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, Status: s.status, Ready: s.ready,
+		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,
 	}

@@ -20,6 +20,8 @@ type status struct {
 	Screens int            `json:"screens"`
 	Devices int            `json:"devices"`
 	Values  int64          `json:"valuesTaken"` // since the start
+	// RoundTrips says whether round trips to devices are measured.
+	RoundTrips string `json:"roundTrips"`
 }
 
 type journalStatus struct {
@@ -61,7 +63,7 @@ func (s *Server) status() any {
 		},
 		Series:  seriesStatus{Store: "embedded", State: s.writer.State()},
 		Readers: map[string]lag{},
-		Screens: s.hub.Screens(), Devices: len(s.register.List()), Values: s.gate.Accepted(),
+		Screens: s.hub.Screens(), Devices: len(s.register.List()), Values: s.gate.Accepted(), RoundTrips: s.roundTrips(),
 	}
 	for _, l := range st.Lost {
 		out.Journal.Lost = append(out.Journal.Lost, l.String())
