@@ -61,6 +61,8 @@ type CoAPOptions struct {
 	Commands *Commands
 	// Images are what devices can fetch; nil serves none.
 	Images *Images
+	// States are what devices read and report; nil serves none.
+	States *States
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -370,6 +372,10 @@ func (c *CoAP) serveDevice(w *coapWriter, r *pool.Message, path string) {
 		serve, allowed = c.commandList, read
 	case resource == "commands/ack" && c.opt.Commands != nil:
 		serve = c.commandAnswer
+	case resource == "state/desired" && c.opt.States != nil:
+		serve, allowed = c.desiredState, read
+	case resource == "state/reported" && c.opt.States != nil:
+		serve = c.reportedState
 	case strings.HasPrefix(resource, "firmware/") && c.opt.Images != nil:
 		serve, allowed = c.firmware(strings.TrimPrefix(resource, "firmware/")), read
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"runtime/debug"
 	"slices"
@@ -136,11 +137,16 @@ func (c *CoAP) commandList(w *coapWriter, r *pool.Message, device *devices.Devic
 
 // commandAnswer takes what a device says of a command.
 func (c *CoAP) commandAnswer(w *coapWriter, r *pool.Message, device *devices.Device) {
+	c.take(w, r, device, c.opt.Commands.Answer)
+}
+
+// take hands over what a device says, and answers when it is on disk.
+func (c *CoAP) take(w *coapWriter, r *pool.Message, device *devices.Device, f func(context.Context, devices.ID, json.RawMessage) error) {
 	payload, err := r.ReadBody()
 	if err == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), piggyback)
 		defer cancel()
-		err = c.opt.Commands.Answer(ctx, device.ID, payload)
+		err = f(ctx, device.ID, payload)
 	}
 	var refusal *devices.Refusal
 	switch {

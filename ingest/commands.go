@@ -60,11 +60,10 @@ type Commands struct {
 	order [64]sync.Mutex // by device: acts that let go are in memory in the order of the record
 	seed  maphash.Seed
 
-	mu       sync.Mutex
-	lists    map[devices.ID][]*command // in the order asked for
-	grown    map[devices.ID]chan struct{}
-	last     uint64
-	watchers []func(devices.Command)
+	mu    sync.Mutex
+	lists map[devices.ID][]*command // in the order asked for
+	grown map[devices.ID]chan struct{}
+	last  uint64
 }
 
 // command is one with what the streams need.
@@ -204,7 +203,7 @@ func (c *Commands) Withdraw(ctx context.Context, device devices.ID, id, by strin
 
 // Answer records what a device said of a command. The error of an answer that
 // makes no sense is a *devices.Refusal.
-func (c *Commands) Answer(ctx context.Context, device devices.ID, payload []byte) error {
+func (c *Commands) Answer(ctx context.Context, device devices.ID, payload json.RawMessage) error {
 	if len(payload) > maxCommand {
 		return devices.Refuse(devices.ReasonTooLarge, "an answer has at most %d bytes", maxCommand)
 	}
@@ -215,7 +214,7 @@ func (c *Commands) Answer(ctx context.Context, device devices.ID, payload []byte
 	if _, err := c.Get(device, a.ID); err != nil {
 		return devices.Refuse(devices.ReasonMalformed, "no command %.64q was given to %s", a.ID, device)
 	}
-	_, err = c.record(ctx, actAnswer, device, json.RawMessage(payload))
+	_, err = c.record(ctx, actAnswer, device, payload)
 	return err
 }
 
@@ -259,14 +258,6 @@ func (c *Commands) List(device devices.ID) []devices.Command {
 	return list
 }
 
-// Watch calls watch with each command that changes, after it is on disk. It
-// must not block, nor call Commands.
-func (c *Commands) Watch(watch func(devices.Command)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.watchers = append(c.watchers, watch)
-}
-
 func (c *Commands) inOrder(device devices.ID) (unlock func()) {
 	m := &c.order[maphash.String(c.seed, string(device))%uint64(len(c.order))]
 	m.Lock()
@@ -301,7 +292,7 @@ func (c *Commands) apply(seq uint64, at time.Time, verb string, device devices.I
 			c.letGo(cmd, seq)
 		}
 		c.forgetFinished(device)
-		return c.tell(cmd), nil
+		return cmd.Command, nil
 	}
 	var a struct {
 		ID     string               `json:"id"`
@@ -335,7 +326,7 @@ func (c *Commands) apply(seq uint64, at time.Time, verb string, device devices.I
 		}
 	}
 	cmd.Changed = at
-	return c.tell(cmd), nil
+	return cmd.Command, nil
 }
 
 // rank orders the states: a command never goes back.
@@ -351,14 +342,6 @@ func rank(s devices.CommandState) int {
 		return 3
 	}
 	return 4
-}
-
-// tell is called with mu held.
-func (c *Commands) tell(cmd *command) devices.Command {
-	for _, w := range c.watchers {
-		w(cmd.Command)
-	}
-	return cmd.Command
 }
 
 // letGo makes a command ready for its device; with mu held.

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"strings"
@@ -19,6 +20,9 @@ const (
 	topicStatus    = "/status"
 	topicCommands  = "/commands"
 	topicAnswer    = "/ack" // under commands
+	topicState     = "/state"
+	topicDesired   = "/desired"  // under state
+	topicReported  = "/reported" // under state
 )
 
 // MQTT is the door behind ingest/mqtt: it proves devices by their token and
@@ -26,11 +30,14 @@ const (
 type MQTT struct {
 	gate       *Gate
 	commands   *Commands
+	states     *States
 	disconnect func(principal, why string) int
 }
 
 // NewMQTT makes the door; it is the Handler of an mqtt.Server.
-func NewMQTT(g *Gate, c *Commands) *MQTT { return &MQTT{gate: g, commands: c} }
+func NewMQTT(g *Gate, c *Commands, states *States) *MQTT {
+	return &MQTT{gate: g, commands: c, states: states}
+}
 
 // Connect proves a device: by its certificate when it shows one, else user name
 // is its id, password its token. The client
@@ -49,8 +56,8 @@ func (m *MQTT) Connect(_ context.Context, c *mqtt.Connect) (mqtt.Peer, error) {
 	}
 	base := topicPrefix + string(device.ID)
 	peer := &mqttPeer{
-		gate: m.gate, all: m.commands, id: device.ID, from: c.From,
-		telemetry: base + topicTelemetry, status: base + topicStatus, commands: base + topicCommands,
+		gate: m.gate, all: m.commands, states: m.states, id: device.ID, from: c.From,
+		telemetry: base + topicTelemetry, status: base + topicStatus, commands: base + topicCommands, state: base + topicState,
 	}
 	peer.session = &session{device: device.ID, proof: proof, end: func(why string) {
 		if m.disconnect != nil {
@@ -83,12 +90,13 @@ func (m *MQTT) prove(c *mqtt.Connect) (*devices.Device, devices.Proof, error) {
 
 // mqttPeer is one connection of one device.
 type mqttPeer struct {
-	session                     *session
-	gate                        *Gate
-	all                         *Commands
-	id                          devices.ID
-	from                        netip.AddrPort
-	telemetry, status, commands string
+	session                            *session
+	gate                               *Gate
+	all                                *Commands
+	states                             *States
+	id                                 devices.ID
+	from                               netip.AddrPort
+	telemetry, status, commands, state string
 
 	wait time.Duration // until more is read; the connection's reader only
 }
@@ -122,7 +130,9 @@ func (p *mqttPeer) Publish(m *mqtt.Message, ack mqtt.Ack) {
 	case p.status:
 		p.publishStatus(m, ack)
 	case p.commands + topicAnswer:
-		p.publishAnswer(m, ack)
+		p.hand(m, ack, p.all.Answer)
+	case p.state + topicReported:
+		p.hand(m, ack, p.states.Report)
 	default:
 		reason := devices.ReasonBadTopic
 		if id, _, ok := cutTopic(m.Topic); ok && id != string(p.id) {
@@ -175,21 +185,21 @@ func (p *mqttPeer) publishStatus(m *mqtt.Message, ack mqtt.Ack) {
 	p.gate.Status(s, ack.Done)
 }
 
-// publishAnswer takes what the device says of a command it was given.
-func (p *mqttPeer) publishAnswer(m *mqtt.Message, ack mqtt.Ack) {
+// hand gives what the device says to f: an answer to a command, or its state.
+func (p *mqttPeer) hand(m *mqtt.Message, ack mqtt.Ack, f func(context.Context, devices.ID, json.RawMessage) error) {
 	if len(m.Payload) > maxCommand {
-		p.turnAway(m, ack, devices.Refuse(devices.ReasonTooLarge, "an answer has at most %d bytes", maxCommand))
+		p.turnAway(m, ack, devices.Refuse(devices.ReasonTooLarge, "at most %d bytes", maxCommand))
 		return
 	}
 	own := &mqtt.Message{Topic: m.Topic, Payload: append([]byte(nil), m.Payload...)}
-	// Answers are few; the connection must go on reading meanwhile.
-	go p.recordAnswer(own, ack)
+	// These are few; the connection must go on reading meanwhile.
+	go p.handed(own, ack, f)
 }
 
-func (p *mqttPeer) recordAnswer(m *mqtt.Message, ack mqtt.Ack) {
+func (p *mqttPeer) handed(m *mqtt.Message, ack mqtt.Ack, f func(context.Context, devices.ID, json.RawMessage) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitWait)
 	defer cancel()
-	err := p.all.Answer(ctx, p.id, m.Payload)
+	err := f(ctx, p.id, m.Payload)
 	var r *devices.Refusal
 	if errors.As(err, &r) && !r.Reason.Retry() {
 		p.turnAway(m, ack, r)
@@ -209,12 +219,15 @@ func (p *mqttPeer) turnAway(m *mqtt.Message, ack mqtt.Ack, r *devices.Refusal) {
 	})
 }
 
-// Subscribe gives a device its commands and nothing else.
+// Subscribe gives a device its commands, its desired state and nothing else.
 func (p *mqttPeer) Subscribe(_ context.Context, s mqtt.Subscription) (mqtt.Source, error) {
 	if s.Filter == p.commands {
 		return p.all.subscribe(s, p.id, p.commands), nil
 	}
-	r := devices.Refuse(devices.ReasonBadTopic, "filter %.120q; a device may subscribe to %s", s.Filter, p.commands)
+	if s.Filter == p.state+topicDesired {
+		return p.states.subscribe(p.id, s.Filter), nil
+	}
+	r := devices.Refuse(devices.ReasonBadTopic, "filter %.120q; a device may subscribe to %s and %s", s.Filter, p.commands, p.state+topicDesired)
 	if id, _, ok := cutTopic(s.Filter); ok && id != string(p.id) {
 		r.Reason = devices.ReasonForeignDevice
 	}

@@ -78,6 +78,7 @@ type Options struct {
 	History   History
 	Alarms    Alarms
 	Commands  Commands
+	States    States
 	Images    Images
 	Campaigns *campaign.Campaigns
 	Refusals  Refusals
@@ -183,6 +184,7 @@ func build(opt Options) (*api, error) {
 	a.readingRoutes()
 	a.alarmRoutes()
 	a.commandRoutes()
+	a.stateRoutes()
 	a.firmwareRoutes()
 	a.layerRoutes()
 	a.networkRoutes()

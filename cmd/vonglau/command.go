@@ -52,5 +52,22 @@ it go with ` + "`vonglau command approve`" + `.`,
 			return r.print(cmd, http.MethodDelete, commands(args[0])+"/"+url.PathEscape(args[1]), nil, nil, printJSON)
 		},
 	}
-	return group("command", "tell devices what to do", send, list, approve, withdraw)
+	state := &cobra.Command{
+		Use: "state ID [JSON]", Short: "print how a device should be and says it is, or change how it should be",
+		Long: `Print how a device should be and how it says it is. With a JSON merge patch (RFC
+7396) change how it should be; null takes a member away.`,
+		Example: "  vonglau command state lamp-0031 '{\"level\":40}'",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := "/v1/devices/" + url.PathEscape(args[0]) + "/state"
+			if len(args) == 1 {
+				return r.print(cmd, http.MethodGet, path, nil, nil, printJSON)
+			}
+			if !json.Valid([]byte(args[1])) {
+				return fmt.Errorf("%q is not JSON", args[1])
+			}
+			return r.print(cmd, http.MethodPatch, path+"/desired", nil, json.RawMessage(args[1]), printJSON)
+		},
+	}
+	return group("command", "tell devices what to do", send, list, approve, withdraw, state)
 }

@@ -244,6 +244,40 @@ func TestProgramCommands(t *testing.T) {
 			t.Errorf("after its answer: %v", list)
 		}
 	})
+	t.Run("desired and reported state", func(t *testing.T) {
+		token := p.enrol("cmd-lamp", "street-light", "106.2,20.434")
+		p.must("command", "state", "cmd-lamp", `{"level":100,"colour":{"k":3000}}`)
+		if set := p.must("command", "state", "cmd-lamp", `{"level":40,"colour":null}`); set["desiredVersion"] != 2.0 || set["by"] != "admin" {
+			t.Errorf("set twice: %v", set)
+		}
+		// Whoever subscribes is given the newest at once.
+		raw, err := exec.Command(tool(t, "mosquitto_sub"), "-h", mqttHost, "-p", mqttPort, "-q", "1", "-C", "1", "-W", "20",
+			"-i", "lamp", "-u", "cmd-lamp", "-P", token, "-t", "devices/cmd-lamp/state/desired").CombinedOutput()
+		if err != nil || strings.TrimSpace(string(raw)) != `{"version":2,"state":{"level":40}}` {
+			t.Errorf("%v: %s", err, raw)
+		}
+		raw, err = exec.Command(tool(t, "mosquitto_pub"), "-h", mqttHost, "-p", mqttPort, "-V", "mqttv5", "-q", "1", "-i", "lamp", "-u", "cmd-lamp", "-P", token,
+			"-t", "devices/cmd-lamp/state/reported", "-m", `{"level":40,"hours":12}`).CombinedOutput()
+		if err != nil {
+			t.Errorf("%v: %s", err, raw)
+		}
+		client := tool(t, "coap-client-notls", "coap-client")
+		base := "coap://" + p.addr.CoAP + "/devices/cmd-lamp/state/"
+		if raw, err := exec.Command(client, "-v", "6", "-B", "10", "-m", "post", "-t", "50", "-e", `{"hours":13}`, base+"reported?k="+token).CombinedOutput(); err != nil || !strings.Contains(string(raw), "2.04") {
+			t.Errorf("%v: %s", err, raw)
+		}
+		if raw, err := exec.Command(client, "-v", "6", "-B", "10", "-m", "get", base+"desired?k="+token).CombinedOutput(); err != nil || !strings.Contains(string(raw), `{"version":2,"state":{"level":40}}`) {
+			t.Errorf("%v: %s", err, raw)
+		}
+		if raw, _ := exec.Command(client, "-v", "6", "-B", "10", "-m", "post", "-t", "50", "-e", `[1]`, base+"reported?k="+token).CombinedOutput(); !strings.Contains(string(raw), "4.00") {
+			t.Errorf("not an object: %s", raw)
+		}
+		p.kill()
+		p.start()
+		if got := p.must("command", "state", "cmd-lamp"); fmt.Sprint(got["desired"], got["reported"]) != "map[level:40] map[hours:13 level:40]" || got["reportedVersion"] != 2.0 {
+			t.Errorf("after a restart: %v", got)
+		}
+	})
 	t.Run("two persons, and refused", func(t *testing.T) {
 		p.enrol("cmd-siren", "siren", "106.2,20.434")
 		sound := p.must("command", "send", "cmd-siren", "sound")
@@ -261,6 +295,7 @@ func TestProgramCommands(t *testing.T) {
 			{"command", "approve", "cmd-siren", sound["id"].(string)}, // by the same person
 			{"command", "send", "cmd-siren", "explode"}, {"command", "send", "cmd-siren", "silence", "--ttl", "0s"},
 			{"command", "send", "nobody", "reboot"}, {"command", "send", "cmd-siren", "firmware"},
+			{"command", "state", "cmd-siren", `{"sound":true}`}, // no way round the second person
 		} {
 			if stdout, _, code := p.run(args...); code != 1 {
 				t.Errorf("%v: exit code %d, %s", args, code, stdout)

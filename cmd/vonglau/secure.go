@@ -60,7 +60,7 @@ func (s *Server) startCoAP() (err error) {
 		return nil
 	}
 	s.coap, err = ingest.NewCoAP(s.gate, s.cfg.Listen.CoAP, ingest.CoAPOptions{
-		Secure: s.cfg.Listen.CoAPS, Commands: s.commands, Images: s.images,
+		Secure: s.cfg.Listen.CoAPS, Commands: s.commands, Images: s.images, States: s.states,
 		Log: s.log.With("part", "coap"), Metrics: s.registry,
 	})
 	if err != nil {

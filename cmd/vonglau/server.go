@@ -72,6 +72,7 @@ type Server struct {
 	recent    *devices.Evidence
 	gate      *ingest.Gate
 	commands  *ingest.Commands
+	states    *ingest.States
 	images    *ingest.Images
 	campaigns *campaign.Campaigns
 	mqtt      *mqtt.Server
@@ -296,6 +297,13 @@ func (s *Server) openDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	states, err := s.journal.Bucket(ctx, "device-states")
+	if err != nil {
+		return err
+	}
+	if s.states, err = ingest.OpenStates(ctx, states, s.register, time.Now); err != nil {
+		return err
+	}
 	objects, err := s.journal.Objects(ctx, "firmware")
 	if err != nil {
 		return err
@@ -324,7 +332,7 @@ func (s *Server) openDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	door := ingest.NewMQTT(s.gate, s.commands)
+	door := ingest.NewMQTT(s.gate, s.commands, s.states)
 	s.mqtt, err = mqtt.New(door, mqtt.Options{
 		Addrs: plainDoor(s.cfg.Listen.MQTT), Sessions: sessions, Log: s.log.With("part", "mqtt"), Metrics: s.registry,
 		MaxConnections: s.cfg.Bounds.Connections, MaxSessions: s.cfg.Bounds.Sessions,
@@ -577,7 +585,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 	}), denyPlain)
 	o := opscenter.Options{
 		Register: s.register, Departments: s.heads, Issuer: s.trust, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
-		Images: s.images, Campaigns: s.campaigns,
+		Images: s.images, Campaigns: s.campaigns, States: s.states,
 		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,
