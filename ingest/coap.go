@@ -23,6 +23,7 @@ import (
 	"github.com/plgd-dev/go-coap/v3/net/responsewriter"
 	"github.com/plgd-dev/go-coap/v3/options"
 	"github.com/plgd-dev/go-coap/v3/options/config"
+	"github.com/plgd-dev/go-coap/v3/pkg/runner/periodic"
 	"github.com/plgd-dev/go-coap/v3/udp"
 	udpclient "github.com/plgd-dev/go-coap/v3/udp/client"
 	udpserver "github.com/plgd-dev/go-coap/v3/udp/server"
@@ -191,6 +192,7 @@ func NewCoAP(g *Gate, addr string, o CoAPOptions) (*CoAP, error) {
 		options.WithMaxMessageSize(uint32(g.opt.Limits.Bytes+1024)),
 		options.WithBlockwise(false, 0, 0),
 		options.WithInactivityMonitor(secureIdle, func(cc *coapConn) { _ = cc.Close() }),
+		options.WithPeriodicRunner(periodic.New(c.secure.done, 4*time.Second)),
 		options.WithOnNewConn(dtlsserver.OnNewConnFunc(c.admit)),
 		options.WithRequestMonitor(udpclient.RequestMonitorFunc(c.monitor)),
 		options.WithProcessReceivedMessageFunc(config.ProcessReceivedMessageFunc[*coapConn](c.dispatch)),

@@ -358,8 +358,8 @@ func TestAnswersLeaveFromTheAddressAsked(t *testing.T) {
 		}
 		for _, args := range [][]string{
 			{"link", "set", "lo", "up"},
-			{"addr", "add", "2001:db8:1::1/128", "dev", "lo"},
-			{"addr", "add", "2001:db8:2::1/128", "dev", "lo"},
+			{"addr", "add", "2001:db8:1::1/128", "dev", "lo", "nodad"},
+			{"addr", "add", "2001:db8:2::1/128", "dev", "lo", "nodad"},
 		} {
 			if out, err := exec.Command(ip, args...).CombinedOutput(); err != nil {
 				t.Errorf("ip %v: %v\n%s", args, err, out)
