@@ -130,6 +130,57 @@ profiles:
 	}
 }
 
+func TestNormOfCredentials(t *testing.T) {
+	ctx := context.Background()
+	c, err := LoadCatalogue(DefaultCatalogue(), strings.NewReader(`
+profiles:
+  - {name: noise, label: {en: Noise}, class: noise, interval: 60s, main: noise, fields: [{quantity: noise}], norm: {credentials: [psk, x509]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := newMemStore()
+	r, err := OpenRegister(ctx, store, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Add(ctx, Device{ID: "d", Profile: "noise"}); err == nil {
+		t.Error("a device whose profile allows no token was given one")
+	}
+	key := []Credential{{ID: "k1", Kind: CredentialPSK, Identity: "d", Secret: make([]byte, 60), Added: time.Now()}}
+	if _, err := r.Add(ctx, Device{ID: "d", Profile: "noise", Credentials: key}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.RenewToken(ctx, "d"); err == nil {
+		t.Error("it was given a token later")
+	}
+	if err := r.Update(ctx, "d", func(d *Device) error { d.Name = "x"; return nil }); err != nil {
+		t.Error(err)
+	}
+	if err := r.Update(ctx, "d", func(d *Device) error { d.Credentials = nil; return nil }); err != nil {
+		t.Errorf("its last credential cannot be taken away: %v", err)
+	}
+	// Enrolled before the norm: named in the report, and may be changed.
+	before := openRegister(t, store)
+	if _, err := before.Add(ctx, Device{ID: "old", Profile: "noise", At: Position{Lon: 106, Lat: 20}, Owner: "Sở Xây dựng"}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = OpenRegister(ctx, store, c); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Update(ctx, "old", func(d *Device) error { d.Name = "x"; return nil }); err != nil {
+		t.Error(err)
+	}
+	d, _ := r.Get("old")
+	if got := r.Deviations(d, nil); len(got) != 1 || got[0].Rule != RuleSecurity {
+		t.Errorf("deviates in %v", got)
+	}
+	if _, err := LoadCatalogue(DefaultCatalogue(), strings.NewReader(`
+profiles:
+  - {name: x, class: noise, interval: 1s, norm: {credentials: [password]}}`)); err == nil {
+		t.Error("an unknown kind of credential was loaded")
+	}
+}
+
 func TestCompareVersions(t *testing.T) {
 	for _, c := range []struct {
 		older, newer string

@@ -15,13 +15,35 @@ type Norm struct {
 	// OldestFirmware and NewestFirmware bound the version, both included.
 	OldestFirmware string `json:"oldestFirmware,omitempty" yaml:"oldest_firmware,omitempty"`
 	NewestFirmware string `json:"newestFirmware,omitempty" yaml:"newest_firmware,omitempty"`
+	// Credentials are the kinds by which a device may prove itself; none allows
+	// any.
+	Credentials []CredentialKind `json:"credentials,omitempty" yaml:"credentials,omitempty"`
 }
 
 func (n *Norm) validate() error {
 	if n.OldestFirmware != "" && n.NewestFirmware != "" && CompareVersions(n.OldestFirmware, n.NewestFirmware) > 0 {
 		return fmt.Errorf("norm: firmware %q is newer than %q", n.OldestFirmware, n.NewestFirmware)
 	}
+	for _, k := range n.Credentials {
+		if !k.Known() {
+			return fmt.Errorf("norm: credential %q: use token, psk or x509", k)
+		}
+	}
 	return nil
+}
+
+// forbids gives a kind of credential that the device has and the norm does not
+// allow.
+func (n *Norm) forbids(d *Device) (CredentialKind, bool) {
+	if len(n.Credentials) == 0 {
+		return "", false
+	}
+	for _, c := range d.Held() {
+		if !slices.Contains(n.Credentials, c.Kind) {
+			return c.Kind, true
+		}
+	}
+	return "", false
 }
 
 // Deviation is one thing in which a device differs from what it should be.
@@ -38,6 +60,7 @@ const (
 	RulePlace    = "place"    // fixed, and nobody said where
 	RuleOwner    = "owner"    // no department answers for it
 	RuleHead     = "head"     // the department has no named head
+	RuleSecurity = "security" // proves itself by a kind of credential its profile does not allow
 	RuleUpstream = "upstream" // hangs on a node that is unknown or retired
 )
 
@@ -74,6 +97,9 @@ func (r *Register) Deviations(d *Device, departments *Departments) []Deviation {
 		return []Deviation{{RuleProfile, fmt.Sprintf("profile %q is not in the catalogue", d.Profile)}}
 	}
 	found := p.admits(d)
+	if kind, bad := p.Norm.forbids(d); bad {
+		found = append(found, Deviation{RuleSecurity, fmt.Sprintf("it has a %s; profile %s allows %s", kind, p.Name, kinds(p.Norm.Credentials))})
+	}
 	if !p.Moving && !d.At.Known() {
 		found = append(found, Deviation{RulePlace, "a fixed device without a place is not on the map"})
 	}
@@ -96,6 +122,20 @@ func (r *Register) Deviations(d *Device, departments *Departments) []Deviation {
 // checkNorm refuses a device that comes in, or is changed, against its norm.
 // What deviated before the norm was set stays changeable: the report names it.
 func (p *Profile) checkNorm(old, d *Device) error {
+	kind, bad := p.Norm.forbids(d)
+	if old == nil && len(d.Held()) == 0 && len(p.Norm.Credentials) > 0 && !slices.Contains(p.Norm.Credentials, CredentialToken) {
+		kind, bad = CredentialToken, true // what a device without any is given
+	}
+	if bad {
+		had := false
+		if old != nil {
+			_, had = p.Norm.forbids(old)
+		}
+		// To take a bad one away, or to change something else, is no harm.
+		if old == nil || !had {
+			return fmt.Errorf("profile %s does not allow a %s: give it %s", p.Name, kind, kinds(p.Norm.Credentials))
+		}
+	}
 	if old != nil && old.Profile == d.Profile && old.Model == d.Model && old.Firmware == d.Firmware {
 		return nil
 	}
@@ -109,6 +149,14 @@ func (p *Profile) checkNorm(old, d *Device) error {
 		return errors.New(deviations[0].Detail)
 	}
 	return nil
+}
+
+func kinds(list []CredentialKind) string {
+	names := make([]string, len(list))
+	for i, k := range list {
+		names[i] = string(k)
+	}
+	return strings.Join(names, " or ")
 }
 
 // CompareVersions orders versions as people number them: runs of digits by

@@ -17,6 +17,7 @@ const RULES: Record<string, Key> = {
   place: 'rule.place',
   owner: 'rule.owner',
   head: 'rule.head',
+  security: 'rule.security',
   upstream: 'rule.upstream',
 };
 
