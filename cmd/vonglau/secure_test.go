@@ -342,6 +342,29 @@ func TestProgramSecureTransport(t *testing.T) {
 		}
 	})
 
+	t.Run("one credential ends, another goes on", func(t *testing.T) {
+		p.must("device", "add", "secure-3", "--profile", "air-quality", "--at", "106.2,20.434", "--credential", "psk")
+		short := p.must("device", "rotate", "secure-3", "--lifetime", "1h")
+		id := fmt.Sprint(short["credential"].(map[string]any)["id"])
+		if listed := fmt.Sprint(p.must("device", "expiring", "--within", "2h")["credentials"]); !strings.Contains(listed, id) || strings.Contains(listed, "secret") {
+			t.Errorf("credential %s ends in an hour, expiring lists %s", id, listed)
+		}
+		token := fmt.Sprint(short["token"])
+		if out, err := p.mosquittoTLS("secure-3", 3, "-u", "secure-3", "-P", token); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		left := p.must("device", "revoke", "secure-3", "--credential", id)["credentials"].([]any)
+		if len(left) != 1 || left[0].(map[string]any)["kind"] != "psk" {
+			t.Errorf("left: %v, want the key", left)
+		}
+		if out, err := p.mosquittoTLS("secure-3", 1, "-u", "secure-3", "-P", token); err == nil {
+			t.Errorf("the revoked token was taken:\n%s", out)
+		}
+		if _, _, code := p.run("device", "revoke", "secure-3", "--credential", id); code != exitFailed {
+			t.Errorf("revoking it again: exit code %d, want %d", code, exitFailed)
+		}
+	})
+
 	t.Run("revocation ends what is open", func(t *testing.T) { revokeLive(t, p, other) })
 }
 
