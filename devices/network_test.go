@@ -34,8 +34,8 @@ func (s *keptStore) Load(_ context.Context, each func(string, []byte) error) err
 	return nil
 }
 
-func (s *keptStore) Put(_ context.Context, key string, value []byte) error {
-	return s.PutAll(nil, map[string][]byte{key: value})
+func (s *keptStore) Put(ctx context.Context, key string, value []byte) error {
+	return s.PutAll(ctx, map[string][]byte{key: value})
 }
 
 func (s *keptStore) PutAll(_ context.Context, entries map[string][]byte) error {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -282,30 +281,4 @@ func eventually(t testing.TB, within time.Duration, ok func() (bool, string)) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// metric reads one sample of /metrics, by name with labels as printed.
-func (p *process) metric(name string) (float64, bool) {
-	p.t.Helper()
-	req, err := http.NewRequest(http.MethodGet, "http://"+p.addr.HTTP+"/metrics", nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+p.token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	for line := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
-			return v, err == nil
-		}
-	}
-	return 0, false
 }

@@ -33,7 +33,7 @@ func (h *memory) send(payload string, qos byte) {
 
 func present(t testing.TB, connack []byte, want bool) {
 	t.Helper()
-	if got := connack[len(connack)-len(connack)+2] == 1; got != want {
+	if got := connack[2] == 1; got != want {
 		t.Fatalf("session present is %v, want %v; % x", got, want, connack)
 	}
 }
