@@ -66,6 +66,18 @@ if ! bin/vonglau layer list --json | grep -q '"wards"'; then
       || fail "layer $layer was not taken ($sim_log):" "$sim_log"
   done
 fi
+# Every device has a department that answers for it, and every department a head.
+while IFS='|' read -r department head; do
+  bin/vonglau department set "$department" --head "$head" >>"$sim_log" 2>&1 || fail "department $department was not taken ($sim_log):" "$sim_log"
+done <<'EOF'
+Sở Xây dựng (mô phỏng)|Trưởng ca thoát nước
+Sở Nông nghiệp và Môi trường (mô phỏng)|Trưởng phòng quan trắc
+Ban chỉ huy phòng thủ dân sự (mô phỏng)|Trực ban phòng chống thiên tai
+Công ty cấp nước (mô phỏng)|Trưởng ca vận hành mạng
+Điện lực (mô phỏng)|Điều độ viên
+Trung tâm vận tải công cộng (mô phỏng)|Điều hành tuyến
+Trung tâm chuyển đổi số (mô phỏng)|Trực hạ tầng
+EOF
 bin/vonglau rule apply deploy/demo/rules.yaml >>"$sim_log" 2>&1 || fail "the rules were not taken ($sim_log):" "$sim_log"
 
 setsid bin/firmware-sim run --server "$VONGLAU_SERVER" --token-file "$DATA/admin.token" \

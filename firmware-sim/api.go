@@ -34,6 +34,7 @@ type Registration struct {
 	Profile   string      `json:"profile"`
 	At        *[2]float64 `json:"at,omitempty"` // longitude, latitude; absent for a moving device
 	Upstream  devices.ID  `json:"upstream,omitempty"`
+	Owner     string      `json:"owner,omitempty"`
 	Simulated bool        `json:"simulated"`
 	// Token is the device's secret. We choose it and write it down before the
 	// server hears of it, so that no crash leaves a device whose token nobody

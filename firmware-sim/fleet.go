@@ -123,7 +123,7 @@ func (f *Fleet) Registrations() []Registration {
 	}
 	out := make([]Registration, 0, len(f.places))
 	for _, p := range f.places {
-		r := Registration{ID: p.id, Name: p.name, Profile: p.kind.profile, Simulated: true}
+		r := Registration{ID: p.id, Name: p.name, Profile: p.kind.profile, Owner: p.kind.owner, Simulated: true}
 		if !p.kind.moving {
 			r.At = &[2]float64{round(p.at.Lon(), 6), round(p.at.Lat(), 6)}
 		}

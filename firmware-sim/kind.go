@@ -13,6 +13,7 @@ type kind struct {
 	profile string
 	prefix  string // of the device's id
 	label   string // of its name, in the city's language
+	owner   string // the department that answers for it
 	share   int    // of 500 devices
 	spot    spot   // where one stands
 	mains   bool   // dark when its feeder has tripped
@@ -43,21 +44,33 @@ const (
 	onRoute
 )
 
+// The departments of the simulated city. deploy/run.sh names their heads, and
+// deploy/demo/rules.yaml their rules.
+const (
+	works       = "Sở Xây dựng (mô phỏng)"
+	environment = "Sở Nông nghiệp và Môi trường (mô phỏng)"
+	defence     = "Ban chỉ huy phòng thủ dân sự (mô phỏng)"
+	water       = "Công ty cấp nước (mô phỏng)"
+	power       = "Điện lực (mô phỏng)"
+	buses       = "Trung tâm vận tải công cộng (mô phỏng)"
+	digital     = "Trung tâm chuyển đổi số (mô phỏng)"
+)
+
 // kinds is the fleet. The shares make the numbers of a city of 500 devices.
 var kinds = []kind{
-	{profile: "air-quality", prefix: "air", label: "Trạm không khí", share: 28, spot: inWard, every: 10 * time.Second, model: newAir},
-	{profile: "river-level", prefix: "river", label: "Trạm thủy văn", share: 10, spot: onRiver, battery: true, every: 10 * time.Second, model: newGauge},
-	{profile: "rain-gauge", prefix: "rain", label: "Trạm đo mưa", share: 26, spot: inWard, battery: true, every: 5 * time.Second, model: newBucket},
-	{profile: "flooded-road", prefix: "flood", label: "Cảm biến ngập", share: 62, spot: inBasin, radio: true, battery: true, every: 5 * time.Second, model: newDepth},
-	{profile: "traffic-counter", prefix: "traffic", label: "Đếm xe", share: 66, spot: besideMainRoad, mains: true, every: 5 * time.Second, model: newCounter},
-	{profile: "noise", prefix: "noise", label: "Đo ồn", share: 30, spot: besideStreet, every: 5 * time.Second, model: newNoise},
-	{profile: "weather", prefix: "weather", label: "Trạm khí tượng", share: 12, spot: inWard, every: 5 * time.Second, model: newWeather},
-	{profile: "parking", prefix: "parking", label: "Bãi đỗ xe", share: 38, spot: besideStreet, mains: true, radio: true, every: 10 * time.Second, model: newParking},
-	{profile: "street-light", prefix: "light", label: "Đèn đường", share: 110, spot: besideStreet, mains: true, radio: true, every: 10 * time.Second, model: newLamp},
-	{profile: "water-pressure", prefix: "water", label: "Áp lực nước", share: 36, spot: besideStreet, radio: true, battery: true, every: 5 * time.Second, model: newPipe},
-	{profile: "transformer", prefix: "trafo", label: "Máy biến áp", share: 38, spot: besideStreet, every: 5 * time.Second, model: newTransformer},
-	{profile: "bus", prefix: "bus", label: "Xe buýt", share: 32, spot: onRoute, moving: true, every: 2 * time.Second, model: newBus},
-	{profile: "gateway", prefix: "gw", label: "Trạm thu phát", share: 12, spot: onMast, every: 10 * time.Second, model: newGateway},
+	{profile: "air-quality", owner: environment, prefix: "air", label: "Trạm không khí", share: 28, spot: inWard, every: 10 * time.Second, model: newAir},
+	{profile: "river-level", owner: defence, prefix: "river", label: "Trạm thủy văn", share: 10, spot: onRiver, battery: true, every: 10 * time.Second, model: newGauge},
+	{profile: "rain-gauge", owner: defence, prefix: "rain", label: "Trạm đo mưa", share: 26, spot: inWard, battery: true, every: 5 * time.Second, model: newBucket},
+	{profile: "flooded-road", owner: works, prefix: "flood", label: "Cảm biến ngập", share: 62, spot: inBasin, radio: true, battery: true, every: 5 * time.Second, model: newDepth},
+	{profile: "traffic-counter", owner: works, prefix: "traffic", label: "Đếm xe", share: 66, spot: besideMainRoad, mains: true, every: 5 * time.Second, model: newCounter},
+	{profile: "noise", owner: environment, prefix: "noise", label: "Đo ồn", share: 30, spot: besideStreet, every: 5 * time.Second, model: newNoise},
+	{profile: "weather", owner: environment, prefix: "weather", label: "Trạm khí tượng", share: 12, spot: inWard, every: 5 * time.Second, model: newWeather},
+	{profile: "parking", owner: works, prefix: "parking", label: "Bãi đỗ xe", share: 38, spot: besideStreet, mains: true, radio: true, every: 10 * time.Second, model: newParking},
+	{profile: "street-light", owner: works, prefix: "light", label: "Đèn đường", share: 110, spot: besideStreet, mains: true, radio: true, every: 10 * time.Second, model: newLamp},
+	{profile: "water-pressure", owner: water, prefix: "water", label: "Áp lực nước", share: 36, spot: besideStreet, radio: true, battery: true, every: 5 * time.Second, model: newPipe},
+	{profile: "transformer", owner: power, prefix: "trafo", label: "Máy biến áp", share: 38, spot: besideStreet, every: 5 * time.Second, model: newTransformer},
+	{profile: "bus", owner: buses, prefix: "bus", label: "Xe buýt", share: 32, spot: onRoute, moving: true, every: 2 * time.Second, model: newBus},
+	{profile: "gateway", owner: digital, prefix: "gw", label: "Trạm thu phát", share: 12, spot: onMast, every: 10 * time.Second, model: newGateway},
 }
 
 // lagging follows a target the way heat or a cloud of dust does: by a share of
