@@ -49,20 +49,20 @@ const (
 	replyPatience = 2 * time.Second
 )
 
-// todo is the list of one device as it is now.
-type todo struct {
+// worklist is the list of one device as it is now.
+type worklist struct {
 	body []byte
 	seqs []uint64  // of the commands in it that nobody has acknowledged
 	ends time.Time // when the first of them expires; zero when it is empty
 	more <-chan struct{}
 }
 
-// todo makes the list. more is closed when something is added to it.
-func (c *Commands) todo(device devices.ID) todo {
+// worklist makes the list. more is closed when something is added to it.
+func (c *Commands) worklist(device devices.ID) worklist {
 	now := c.opt.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := todo{body: []byte{'['}, more: c.more(device)}
+	t := worklist{body: []byte{'['}, more: c.more(device)}
 	var list []*command
 	for _, cmd := range c.lists[device] {
 		if cmd.pending(now) {
@@ -104,7 +104,7 @@ func (c *CoAP) commandList(w *coapWriter, r *pool.Message, device *devices.Devic
 		return
 	}
 	observe, noObserve := r.Observe()
-	now := c.opt.Commands.todo(device.ID)
+	now := c.opt.Commands.worklist(device.ID)
 	if !asked {
 		want = block{szx: blockSZX}
 	}
@@ -201,7 +201,7 @@ type observer struct {
 
 // add begins an observation; one of the same key is replaced (RFC 7641 section
 // 4.1). It is nil when the door is closing.
-func (all *observers) add(door *CoAP, key observerKey, conn *coapConn, token message.Token, szx uint32, sent todo) *observer {
+func (all *observers) add(door *CoAP, key observerKey, conn *coapConn, token message.Token, szx uint32, sent worklist) *observer {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if all.stopped {
@@ -307,7 +307,7 @@ func (c *CoAP) pong(cc *coapConn, ping *pool.Message) error {
 
 // run tells the device of every change of its list until it is gone, has
 // answered with a Reset, or has acknowledged nothing for too long.
-func (o *observer) run(all *observers, sent todo) {
+func (o *observer) run(all *observers, sent worklist) {
 	defer all.running.Done()
 	defer all.remove(o)
 	defer o.end()
@@ -326,7 +326,7 @@ func (o *observer) run(all *observers, sent todo) {
 	}
 	heard := time.Now()
 	for {
-		now := commands.todo(o.key.device)
+		now := commands.worklist(o.key.device)
 		pulse := time.NewTimer(wait)
 		if bytes.Equal(now.body, sent.body) {
 			select {
@@ -337,7 +337,7 @@ func (o *observer) run(all *observers, sent todo) {
 				pulse.Stop()
 				continue
 			case <-pulse.C:
-				now = commands.todo(o.key.device)
+				now = commands.worklist(o.key.device)
 			}
 		}
 		pulse.Stop()
@@ -356,7 +356,7 @@ func (o *observer) run(all *observers, sent todo) {
 			}
 			sent = now
 		case errors.Is(err, context.DeadlineExceeded) && time.Since(heard) < maxTransmitWait:
-			sent = todo{} // a command in it expired; what is left is sent anew
+			sent = worklist{} // a command in it expired; what is left is sent anew
 		default:
 			return
 		}
@@ -367,7 +367,7 @@ var errReset = errors.New("the device does not observe any more")
 
 // notify sends the list and waits for its acknowledgement, but never longer than
 // what is in it may be sent again.
-func (o *observer) notify(list todo, number uint32) error {
+func (o *observer) notify(list worklist, number uint32) error {
 	patience := maxTransmitWait
 	if !list.ends.IsZero() {
 		patience = min(patience, list.ends.Sub(o.door.opt.Commands.opt.Now()))

@@ -194,7 +194,7 @@ func TestCommandListFitsADatagram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	list := b.todo("aq-1")
+	list := b.worklist("aq-1")
 	if len(list.body) > listBytes || len(list.seqs) == 0 || !json.Valid(list.body) {
 		t.Errorf("%d bytes with %d commands: %s", len(list.body), len(list.seqs), list.body)
 	}
@@ -202,7 +202,7 @@ func TestCommandListFitsADatagram(t *testing.T) {
 	if _, err := b.Send(t.Context(), devices.CommandRequest{Device: "siren-1", Name: "silence", Args: big, TTL: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
-	if list := b.todo("siren-1"); len(list.seqs) != 1 || len(list.body) < 2000 {
+	if list := b.worklist("siren-1"); len(list.seqs) != 1 || len(list.body) < 2000 {
 		t.Errorf("a large command: %d bytes with %d commands", len(list.body), len(list.seqs))
 	}
 }
