@@ -86,6 +86,10 @@ crowd: build ## hold IDLE MQTT connections (50000, or what `ulimit -n` allows); 
 	unshare -n sh -c "ip link set lo up; sysctl -qw net.ipv4.ip_local_port_range='1024 65535'; \
 	  $(PROGRAM_TEST) -run 'TestProgramIdleCrowd|TestProgramReconnectStorm' -crowd-idle $$idle -crowd-storm $${STORM:-10000}"
 
+.PHONY: nodes
+nodes: build ## NODES (500) report at INTERVAL (30s); one is stopped and named, then a gateway with all behind it
+	$(PROGRAM_TEST) -run 'TestProgramNodes$$' -nodes $${NODES:-500} -node-interval $${INTERVAL:-30s}
+
 .PHONY: join
 join: ## point-to-ward lookups on one core: ours, rtree + orb, naive orb
 	$(GO) test ./geo -run xxx -bench Join -benchtime 2s

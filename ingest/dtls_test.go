@@ -7,7 +7,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -234,6 +236,61 @@ func TestConnectionIDOutlivesAnAddress(t *testing.T) {
 				t.Errorf("after the address has changed: %v, %v", code, err)
 			}
 		})
+	}
+}
+
+// A credential that is taken away ends the association it has proven, with a
+// good-bye (RFC 5246 section 7.2.1), and no other of the same device.
+func TestWithdrawnKeyEndsItsAssociation(t *testing.T) {
+	c := openCoAP(t, "", "[::1]:0")
+	register := c.secure.gate.opt.Register
+	const second = "aq-1:second"
+	keys := map[string][]byte{"aq-1": deviceKey, second: []byte("another key of an honest device")}
+	err := register.Update(t.Context(), "aq-1", func(d *devices.Device) error {
+		return d.Grant(devices.Credential{ID: "2", Kind: devices.CredentialPSK, Identity: second, Secret: keys[second]}, -1, time.Now())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(identity string) (*dtls.Conn, error) {
+		socket := &movingSocket{to: c.SecureAddr().(*net.UDPAddr)}
+		socket.move(t, nil)
+		conn, err := shake(t, socket, dtls.WithPSKIdentityHint([]byte(identity)), dtls.WithPSK(func([]byte) ([]byte, error) { return keys[identity], nil }))
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn, err
+	}
+	conns := map[string]*dtls.Conn{}
+	for identity := range keys {
+		conn, err := open(identity)
+		if err != nil {
+			t.Fatalf("%s: %v", identity, err)
+		}
+		if code, err := ask(t, conn, 1, 5*time.Second); err != nil || code != codes.Changed {
+			t.Fatalf("%s, before: %v, %v", identity, code, err)
+		}
+		conns[identity] = conn
+	}
+
+	began := time.Now()
+	if err := register.Update(t.Context(), "aq-1", func(d *devices.Device) error { return d.Withdraw("1", began) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := conns["aq-1"].SetReadDeadline(began.Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	// Nothing was asked: what ends the wait is the server's own word.
+	if n, err := conns["aq-1"].Read(make([]byte, 2048)); !errors.Is(err, io.EOF) {
+		t.Fatalf("after its key was withdrawn the device reads %d bytes, %v; want the end", n, err)
+	}
+	t.Logf("the association has ended %s after the key was withdrawn", time.Since(began).Round(time.Microsecond))
+	if code, err := ask(t, conns["aq-1"], 2, 5*time.Second); err == nil {
+		t.Errorf("the ended association is answered %v", code)
+	}
+	if _, err := open("aq-1"); err == nil {
+		t.Error("the withdrawn key opens a new association")
+	}
+	if code, err := ask(t, conns[second], 2, 5*time.Second); err != nil || code != codes.Changed {
+		t.Errorf("the device's other key: %v, %v", code, err)
 	}
 }
 
