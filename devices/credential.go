@@ -74,7 +74,8 @@ type PSK struct {
 // X509 is a certificate with its key, in PEM.
 type X509 struct {
 	Certificate string `json:"certificate"`
-	Key         string `json:"key"`
+	// Key is empty when the device has made it itself.
+	Key string `json:"key,omitempty"`
 	// CA is what the device knows the server by.
 	CA string `json:"ca"`
 }
@@ -158,6 +159,9 @@ var ErrNoCredential = errors.New("no such credential")
 func (d *Device) Withdraw(id string, now time.Time) error {
 	if id == "" {
 		d.TokenHash, d.Credentials, d.Revoked = nil, nil, now
+		if d.Entry != nil && d.Entry.Used.IsZero() {
+			d.Entry = nil // a claim code is one that is still to come
+		}
 		return nil
 	}
 	if id == tokenName && len(d.TokenHash) > 0 {

@@ -29,12 +29,15 @@ type Device struct {
 	// Revoked is when all its credentials were last taken away: a certificate of
 	// a device CA issued before it does not count.
 	Revoked time.Time `json:"revoked,omitzero"`
-	Added   time.Time `json:"added"`
+	// Entry is how it comes in by itself; nil when an administrator gave it its
+	// credentials. It is shared between versions of the device: never changed.
+	Entry *Entry    `json:"entry,omitempty"`
+	Added time.Time `json:"added"`
 }
 
 // Public is the device as others may see it: without its credentials.
 func (d *Device) Public() *Device {
 	p := *d
-	p.TokenHash, p.Credentials = nil, nil
+	p.TokenHash, p.Credentials, p.Entry = nil, nil, nil
 	return &p
 }

@@ -123,7 +123,7 @@ func (r *Register) Deviations(d *Device, departments *Departments) []Deviation {
 // What deviated before the norm was set stays changeable: the report names it.
 func (p *Profile) checkNorm(old, d *Device) error {
 	kind, bad := p.Norm.forbids(d)
-	if old == nil && len(d.Held()) == 0 && len(p.Norm.Credentials) > 0 && !slices.Contains(p.Norm.Credentials, CredentialToken) {
+	if old == nil && len(d.Held()) == 0 && d.Entry == nil && len(p.Norm.Credentials) > 0 && !slices.Contains(p.Norm.Credentials, CredentialToken) {
 		kind, bad = CredentialToken, true // what a device without any is given
 	}
 	if bad {
@@ -138,6 +138,9 @@ func (p *Profile) checkNorm(old, d *Device) error {
 	}
 	if old != nil && old.Profile == d.Profile && old.Model == d.Model && old.Firmware == d.Firmware {
 		return nil
+	}
+	if d.State == Quarantine && d.Entry != nil && !d.Entry.Used.IsZero() {
+		return nil // what it said of itself as it came in waits for a person
 	}
 	deviations := p.admits(d)
 	if old != nil && old.Profile == d.Profile && old.Model == d.Model {

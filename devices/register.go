@@ -80,8 +80,8 @@ func OpenRegister(ctx context.Context, store Store, c *Catalogue) (*Register, er
 func (r *Register) Catalogue() *Catalogue { return r.catalogue }
 
 // Add registers a device and gives its token, which is kept as a hash only and
-// never shown again. A device that brings a TokenHash or other credentials keeps
-// them, and the token is empty then.
+// never shown again. A device that brings a TokenHash, other credentials or an
+// Entry keeps them, and the token is empty then.
 func (r *Register) Add(ctx context.Context, d Device) (token string, err error) {
 	tokens, err := r.AddAll(ctx, []Device{d})
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *Register) AddAll(ctx context.Context, list []Device) (tokens []string, 
 		if _, ok := r.byID.Load(d.ID); ok || entries[string(d.ID)] != nil {
 			return nil, fmt.Errorf("adding device %q: %w", d.ID, ErrDeviceExists)
 		}
-		if len(d.TokenHash) == 0 && len(d.Credentials) == 0 {
+		if len(d.TokenHash) == 0 && len(d.Credentials) == 0 && d.Entry == nil {
 			tokens[i], d.TokenHash = newToken()
 		}
 		if entries[string(d.ID)], err = json.Marshal(&d); err != nil {
