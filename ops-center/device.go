@@ -40,6 +40,7 @@ type deviceView struct {
 	Site      string            `json:"site,omitempty"`
 	Model     string            `json:"model,omitempty"`
 	Firmware  string            `json:"firmware,omitempty"`
+	Group     string            `json:"group,omitempty" doc:"The enrolment group it came by"`
 	Simulated bool              `json:"simulated"`
 	Added     time.Time         `json:"added"`
 	Severity  uint8             `json:"severity" doc:"Priority of its worst open alarm, 0 for none"`
@@ -64,6 +65,9 @@ func (a *api) view(d *devices.Device, now time.Time) deviceView {
 	v := deviceView{
 		ID: d.ID, Name: d.Name, Profile: d.Profile, At: placeOf(d.At), State: d.State, Upstream: d.Upstream,
 		Owner: d.Owner, Site: d.Site, Model: d.Model, Firmware: d.Firmware, Simulated: d.Simulated, Added: d.Added, Presence: presenceView{State: devices.Never},
+	}
+	if d.Entry != nil {
+		v.Group = d.Entry.Group
 	}
 	p, ok := a.Hub.PresenceOf(d.ID)
 	if !ok {
@@ -139,12 +143,15 @@ type newDevice struct {
 	Token string `json:"token,omitempty"`
 	// Credential is what the device is given to prove itself by.
 	Credential devices.CredentialKind `json:"credential,omitempty" enum:"token,psk,x509"`
+	// ClaimTTL asks for a one-time claim code in place of a credential.
+	ClaimTTL string `json:"claimTTL,omitempty" doc:"Announce the device and give it a one-time claim code that counts for this time" example:"720h"`
 }
 
 // registered is what a registration answers. The secret is not shown again.
 type registered struct {
 	deviceView
 	devices.Secret
+	claimView
 }
 
 type registerInput struct {
@@ -229,10 +236,13 @@ func (a *api) addDevices(ctx context.Context, in *registerInput) (*registerOutpu
 			return nil, huma.Error422UnprocessableEntity("device not registered", &huma.ErrorDetail{Location: where, Message: err.Error(), Value: list[i].ID})
 		}
 	}
-	secrets := make([]devices.Secret, len(devs))
+	secrets, claims := make([]devices.Secret, len(devs)), make([]claimView, len(devs))
 	for i := range devs {
 		if secrets[i], err = a.withCredential(&devs[i], list[i].Credential); err != nil {
 			return nil, huma.Error422UnprocessableEntity("device not registered", &huma.ErrorDetail{Location: "body.credential", Message: err.Error(), Value: list[i].ID})
+		}
+		if claims[i], err = a.withClaim(&devs[i], &list[i]); err != nil {
+			return nil, huma.Error422UnprocessableEntity("device not registered", &huma.ErrorDetail{Location: "body.claimTTL", Message: err.Error(), Value: list[i].ID})
 		}
 	}
 	tokens, err := a.Register.AddAll(ctx, devs)
@@ -254,7 +264,7 @@ func (a *api) addDevices(ctx context.Context, in *registerInput) (*registerOutpu
 			secrets[i].Token = tokens[i]
 		}
 		if d, ok := a.Register.Get(devs[i].ID); ok {
-			added[i] = registered{a.view(d, now), secrets[i]}
+			added[i] = registered{a.view(d, now), secrets[i], claims[i]}
 		}
 	}
 	who, _ := access.From(ctx)

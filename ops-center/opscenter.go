@@ -87,6 +87,8 @@ type Options struct {
 	// Issuer gives devices credentials; nil for a server whose devices have
 	// tokens only.
 	Issuer Issuer
+	// Enrolment lets devices in by themselves; nil for a server that does not.
+	Enrolment *devices.Enrolment
 	// Network is how the devices reach us, Prefixes the parts of the address
 	// space they may do it from.
 	Network  *devices.Network
@@ -181,6 +183,7 @@ func build(opt Options) (*api, error) {
 	a.deviceRoutes()
 	a.registerRoutes()
 	a.credentialRoutes()
+	a.enrolmentRoutes()
 	a.readingRoutes()
 	a.alarmRoutes()
 	a.commandRoutes()

@@ -47,7 +47,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no server answered.`,
 	flags.BoolVar(&r.json, "json", false, "print JSON")
 	root.AddCommand(
 		newServe(), newVerify(),
-		newDevice(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newPlace(r), newAlarm(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newPrefix(r), newReport(r),
+		newDevice(r), newGroup(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newPlace(r), newAlarm(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newPrefix(r), newReport(r),
 	)
 	return root
 }
@@ -80,7 +80,7 @@ func parsePlace(text string) (devices.Position, error) {
 func newDevice(r *remote) *cobra.Command {
 	return group("device", "enrol and look up field devices", newDeviceAdd(r), newDeviceShow(r), newDeviceList(r),
 		newDeviceSet(r), newDeviceImport(r), newDeviceExport(r),
-		newDeviceRotate(r), newDeviceRevoke(r), newDeviceCredentials(r), newDeviceExpiring(r),
+		newDeviceClaim(r), newDeviceRotate(r), newDeviceRevoke(r), newDeviceCredentials(r), newDeviceExpiring(r),
 		newDeviceState(r, "approve", "take announced or quarantined devices into service", "active"),
 		newDeviceState(r, "quarantine", "refuse what devices report until somebody approves them again", "quarantined"),
 		newDeviceState(r, "maintenance", "store what devices report and raise no alarms from it", "maintenance"),
@@ -89,12 +89,14 @@ func newDevice(r *remote) *cobra.Command {
 
 func newDeviceAdd(r *remote) *cobra.Command {
 	var profile, at, name, upstream, owner, site, model, firmware, state, credential, out string
+	var claim claimFlags
 	c := &cobra.Command{
 		Use:   "add ID",
 		Short: "enrol a device and print its token or key, which is shown this once",
 		Example: `  vonglau device add aq-001 --profile air-quality --at 106.168,20.434
   vonglau device add bus-14-3 --profile bus --name "Xe 14, số 3"
-  vonglau device add gate-7 --profile gateway --credential x509 --out /media/usb`,
+  vonglau device add gate-7 --profile gateway --credential x509 --out /media/usb
+  vonglau device add aq-002 --profile air-quality --claim --claim-ttl 168h`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body := map[string]any{"id": args[0], "profile": profile}
@@ -112,6 +114,9 @@ func newDeviceAdd(r *remote) *cobra.Command {
 					body[key] = value
 				}
 			}
+			if err := claim.into(cmd, body); err != nil {
+				return err
+			}
 			return r.giveOut(cmd, "/v1/devices", args[0], out, body)
 		},
 	}
@@ -126,6 +131,7 @@ func newDeviceAdd(r *remote) *cobra.Command {
 	c.Flags().StringVar(&credential, "credential", "token", "what it proves itself by: token, psk or x509")
 	c.Flags().StringVar(&out, "out", ".", "folder for a certificate and its key")
 	c.Flags().StringVar(&state, "state", "", "announced or quarantined for one that is not in service yet")
+	claim.add(c)
 	_ = c.MarkFlagRequired("profile")
 	return c
 }

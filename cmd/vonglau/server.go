@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -59,6 +60,7 @@ type Server struct {
 	journal   *journal.Journal
 	register  *devices.Register
 	heads     *devices.Departments
+	enrolment *devices.Enrolment
 	network   *devices.Network
 	prefixes  *devices.Prefixes
 	reach     atomic.Pointer[ingest.Reach] // nil when nothing is measured
@@ -104,7 +106,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err erro
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	for _, open := range []func(context.Context) error{
-		s.openJournal, s.openRegister, s.openTrust, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openLive, s.openDoors, s.openAPI,
+		s.openJournal, s.openRegister, s.openTrust, s.openEnrolment, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openLive, s.openDoors, s.openAPI,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -545,6 +547,10 @@ func (s *Server) openAccess(context.Context) (err error) {
 }
 
 func (s *Server) openAlarms(ctx context.Context) error {
+	calendar, err := time.LoadLocation(s.cfg.City.Calendar)
+	if err != nil {
+		return err
+	}
 	record, err := s.journal.Log(ctx, "alarms", journal.LogOptions{})
 	if err != nil {
 		return err
@@ -560,6 +566,9 @@ func (s *Server) openAlarms(ctx context.Context) error {
 				return z.Name
 			}
 			return ref.Code
+		},
+		Place: func(at devices.Position, when time.Time) []devices.ZoneRef {
+			return s.layers.Place(at.Lon, at.Lat, geo.Day(when, calendar), nil)
 		},
 		Behind: func() int64 { entries, _ := s.readers[readerAlert].Lag(); return int64(entries) },
 		Log:    s.log.With("part", "alert"), Metrics: s.registry,
@@ -580,11 +589,12 @@ func (s *Server) openAPI(context.Context) (err error) {
 		return err
 	}
 	routes := ingest.NewHTTP(s.gate, s.images).Routes()
+	maps.Copy(routes, ingest.NewEnrol(s.gate, s.enrolment).Routes())
 	routes["GET /metrics"] = s.access.Require(access.ViewStatus, promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.log.With("part", "metrics").Handler(), slog.LevelWarn),
 	}), denyPlain)
 	o := opscenter.Options{
-		Register: s.register, Departments: s.heads, Issuer: s.trust, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
+		Register: s.register, Departments: s.heads, Issuer: s.trust, Enrolment: s.enrolment, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
 		Images: s.images, Campaigns: s.campaigns, States: s.states,
 		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
