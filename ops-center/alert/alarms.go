@@ -38,6 +38,9 @@ type Options struct {
 	Transitions Log
 	// ZoneName names a zone in messages; its code stands in without one.
 	ZoneName func(devices.ZoneRef) string
+	// Place finds the zones of a fixed device that is silent, and so tells none
+	// itself. Nil leaves them out.
+	Place func(at devices.Position, when time.Time) []devices.ZoneRef
 	// Behind gives how many entries of the journal are still to be handled.
 	// Silence is not judged while there are any: what looks like a silent city
 	// may be a slow reader. Nil counts as none.
@@ -137,7 +140,7 @@ func Open(ctx context.Context, o Options) (*Alarms, error) {
 	}
 	s := &Alarms{opt: o, start: o.Now(), saved: o.Now()}
 	s.board.byID, s.board.byDevice = map[string]Alarm{}, map[devices.ID]map[string]Alarm{}
-	s.engine = newEngine(o.Register, o.ZoneName)
+	s.engine = newEngine(o.Register, o.ZoneName, o.Place)
 	if err := s.load(ctx); err != nil {
 		return nil, fmt.Errorf("loading the alarms: %w", err)
 	}

@@ -189,6 +189,36 @@ rules:
 	}
 }
 
+// Departments are told by zone, and a device that is silent tells no zone.
+func TestSilenceHasThePlaceOfTheDevice(t *testing.T) {
+	s := newTestAlarms(t)
+	ward := devices.ZoneRef{Layer: "wards", Code: "W-1", ValidFrom: "2025-07-01"}
+	s.engine.place = func(at devices.Position, _ time.Time) []devices.ZoneRef {
+		if at != (devices.Position{Lon: 106.17, Lat: 20.42}) {
+			t.Errorf("asked for %v", at)
+		}
+		return []devices.ZoneRef{ward}
+	}
+	if _, err := s.opt.Register.Add(t.Context(), devices.Device{ID: "a", Profile: "noise", State: devices.Active, Added: midnight, At: devices.Position{Lon: 106.17, Lat: 20.42}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Apply(t.Context(), fullRules("  - id: mute\n    when: {silence: {after: 10s}}\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Handle(t.Context(), []*devices.Message{reading("a", 1, "noise", 50)}, nil, 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, second := range []int{20, 40} {
+		if err := s.Tick(t.Context(), midnight.Add(time.Duration(second)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := s.List()
+	if len(list) != 1 || len(list[0].Zones) != 1 || list[0].Zones[0].Code != ward.Code || list[0].Zones[0].Name != "Phường Một" || list[0].At == nil {
+		t.Errorf("got %+v", list)
+	}
+}
+
 func newTestAlarms(t testing.TB) *Alarms {
 	t.Helper()
 	register, err := devices.OpenRegister(t.Context(), newMemStore(), devices.DefaultCatalogue())

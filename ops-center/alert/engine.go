@@ -14,6 +14,7 @@ import (
 type engine struct {
 	register *devices.Register
 	zoneName func(devices.ZoneRef) string
+	place    func(devices.Position, time.Time) []devices.ZoneRef // nil for none
 
 	rules   map[string]*Rule
 	version int // of rules
@@ -45,9 +46,9 @@ type watched struct {
 	freed map[string]int64
 }
 
-func newEngine(r *devices.Register, zoneName func(devices.ZoneRef) string) *engine {
+func newEngine(r *devices.Register, zoneName func(devices.ZoneRef) string, place func(devices.Position, time.Time) []devices.ZoneRef) *engine {
 	return &engine{
-		register: r, zoneName: zoneName,
+		register: r, zoneName: zoneName, place: place,
 		rules: map[string]*Rule{}, version: 1,
 		fleet: map[devices.ID]*watched{}, alarms: map[key]*Alarm{}, byID: map[string]key{},
 	}
@@ -254,15 +255,19 @@ func (e *engine) describe(a *Alarm, r *Rule, w *watched, f finding) {
 		Because: f.because,
 	}
 	place := w.device.At
-	if f.obs != nil {
-		place = f.obs.At
-		for _, z := range f.obs.Zones {
-			zone := Zone{Layer: z.Layer, Code: z.Code, Name: e.zoneName(z), ValidFrom: z.ValidFrom}
-			if f.zone != nil && *f.zone == z {
-				a.Zones = slices.Insert(a.Zones, 0, zone) // the one that matters first
-			} else {
-				a.Zones = append(a.Zones, zone)
-			}
+	var zones []devices.ZoneRef
+	switch {
+	case f.obs != nil:
+		place, zones = f.obs.At, f.obs.Zones
+	case e.place != nil && place.Known():
+		zones = e.place(place, at) // a silent device tells none itself
+	}
+	for _, z := range zones {
+		zone := Zone{Layer: z.Layer, Code: z.Code, Name: e.zoneName(z), ValidFrom: z.ValidFrom}
+		if f.zone != nil && *f.zone == z {
+			a.Zones = slices.Insert(a.Zones, 0, zone) // the one that matters first
+		} else {
+			a.Zones = append(a.Zones, zone)
 		}
 	}
 	if place.Known() {
