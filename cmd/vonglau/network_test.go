@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -35,6 +36,7 @@ type fleet struct {
 	MQTT, HTTP string
 	Interface  string
 	Readings   int
+	Pause      time.Duration
 	Devices    []*fleetDevice
 }
 
@@ -56,13 +58,21 @@ const (
 	siteForeign  = "2001:db8:6::/64"
 	serverHost   = "2001:db8:5::1"
 	foreignHost  = "2001:db8:6::1"
-	fleetSize    = 200
+	siteRouter   = "2001:db8:5::2"
 	fleetReports = 60
 )
 
-// TestProgramSiteRenumbered has 200 devices, each with an address of its own from
-// a site's /64, report from a namespace without IPv4 while the site's prefix is
-// replaced by another.
+var siteDevices = flag.Int("site-devices", 200, "devices of the site that is renumbered")
+
+// fleetPause is between two readings of a device, so that the fleet sends 2,000
+// a second at most, half of them over a connection made for it.
+func fleetPause() time.Duration {
+	return max(100*time.Millisecond, time.Duration(*siteDevices)*time.Second/2000)
+}
+
+// TestProgramSiteRenumbered has 200 devices (-site-devices), each with an address
+// of its own from a site's /64, report from a namespace without IPv4 while the
+// site's prefix is replaced by another.
 func TestProgramSiteRenumbered(t *testing.T) {
 	name := os.Getenv(envNamespace)
 	if name == "" {
@@ -85,10 +95,10 @@ func TestProgramSiteRenumbered(t *testing.T) {
 	}
 	p.must("prefix", "set", prefixes)
 
-	run := fleet{MQTT: p.addr.MQTT, HTTP: p.addr.HTTP, Interface: "dev0", Readings: fleetReports}
+	run := fleet{MQTT: p.addr.MQTT, HTTP: p.addr.HTTP, Interface: "dev0", Readings: fleetReports, Pause: fleetPause()}
 	var list []map[string]any
-	for i := range fleetSize {
-		list = append(list, map[string]any{"id": fmt.Sprintf("gw-%03d", i), "profile": "gateway"})
+	for i := range *siteDevices {
+		list = append(list, map[string]any{"id": fmt.Sprintf("gw-%04d", i), "profile": "gateway"})
 	}
 	body, _ := json.Marshal(list)
 	var added struct {
@@ -146,7 +156,7 @@ func TestProgramSiteRenumbered(t *testing.T) {
 		t.Errorf("%d messages were sent and %d counted: more than 1 %% apart", sent.Messages, counted.Messages)
 	}
 	t.Logf("%d devices: %d messages acknowledged, %d sent, %d counted; %d bytes acknowledged, %d counted",
-		fleetSize, acked.Messages, sent.Messages, counted.Messages, acked.Bytes, counted.Bytes)
+		*siteDevices, acked.Messages, sent.Messages, counted.Messages, acked.Bytes, counted.Bytes)
 
 	// What was acknowledged is in the history, each reading once.
 	for _, d := range run.Devices[:20] {
@@ -165,7 +175,7 @@ func TestProgramSiteRenumbered(t *testing.T) {
 	if code := p.api(http.MethodGet, "/v1/reports/ipv6", nil, "", &report); code != http.StatusOK {
 		t.Fatalf("the report: status %d", code)
 	}
-	if report.Nodes[devices.V6Only] != fleetSize || report.Nodes[devices.V4Only]+report.Nodes[devices.Dual]+report.Nodes[devices.Unheard] != 0 ||
+	if report.Nodes[devices.V6Only] != *siteDevices || report.Nodes[devices.V4Only]+report.Nodes[devices.Dual]+report.Nodes[devices.Unheard] != 0 ||
 		report.Share6 != 1 || report.V4.Messages != 0 || report.V6.Messages != counted.Messages {
 		t.Errorf("the transition report says %+v, share %v, v6 %+v, v4 %+v", report.Nodes, report.Share6, report.V6, report.V4)
 	}
@@ -268,12 +278,15 @@ func inNamespace(t *testing.T) {
 	must("-n", name+"s", "addr", "add", serverHost+"/64", "dev", "srv0", "nodad")
 	must("-n", name+"s", "addr", "add", foreignHost+"/64", "dev", "srv0", "nodad")
 	must("-n", name+"s", "link", "set", "srv0", "up")
-	must("-n", name+"d", "addr", "add", "2001:db8:5::2/64", "dev", "dev0", "nodad")
+	must("-n", name+"d", "addr", "add", siteRouter+"/64", "dev", "dev0", "nodad")
 	must("-n", name+"d", "link", "set", "dev0", "up")
+	// By way of a router, as a site is reached, whose devices are no neighbours: the
+	// kernel knows 1,024 of those.
 	for _, prefix := range []string{siteBefore, siteNow} {
-		must("-n", name+"s", "route", "add", prefix, "dev", "srv0")
+		must("-n", name+"s", "route", "add", prefix, "via", siteRouter, "dev", "srv0")
 	}
-	cmd := exec.Command(ip, "netns", "exec", name+"s", os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
+	cmd := exec.Command(ip, "netns", "exec", name+"s", os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v",
+		fmt.Sprintf("-site-devices=%d", *siteDevices))
 	cmd.Env = append(os.Environ(), envNamespace+"="+name, "VONGLAU_BIN="+program)
 	out, err := cmd.CombinedOutput()
 	t.Logf("in the namespace:\n%s", out)
@@ -329,7 +342,7 @@ func runFleet(t *testing.T, name string, f fleet) fleet {
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+2*time.Duration(f.Readings)*f.Pause)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", name+"d", os.Args[0], "-test.run", "^TestFleet$", "-test.v")
 	cmd.Env = append(os.Environ(), envFleet+"="+file)
@@ -433,7 +446,7 @@ func (d *fleetDevice) run(f *fleet, half chan<- struct{}, renumbered <-chan stru
 		d.Acked++
 		d.AckedBytes += len(payload)
 		d.Times[at] = n
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(f.Pause)
 	}
 	if client != nil {
 		client.Disconnect(100)
