@@ -45,7 +45,7 @@ type newGroupInput struct {
 
 type newGroupOutput struct {
 	Body struct {
-		groupView
+		GroupView
 		Secret string `json:"secret" doc:"Shown this once"`
 	}
 }
@@ -56,12 +56,13 @@ type groupInput struct {
 
 type groupListOutput struct {
 	Body struct {
-		Groups []groupView `json:"groups"`
+		Groups []GroupView `json:"groups"`
 	}
 }
 
-// groupView is a group as it is shown.
-type groupView struct {
+// GroupView is an enrolment group as it is shown. (Huma describes embedded
+// structs of exported types only.)
+type GroupView struct {
 	Name     string     `json:"name"`
 	Profile  string     `json:"profile"`
 	Prefix   string     `json:"prefix"`
@@ -75,8 +76,8 @@ type groupView struct {
 	State    string     `json:"state" enum:"open,full,over,revoked"`
 }
 
-func (a *api) groupView(g devices.Group) groupView {
-	v := groupView{
+func (a *api) groupView(g devices.Group) GroupView {
+	v := GroupView{
 		Name: g.Name, Profile: g.Profile, Prefix: g.Prefix, Site: g.Site, Owner: g.Owner,
 		Max: g.Max, Enrolled: g.Enrolled, Until: g.Until, Added: g.Added, State: "open",
 	}
@@ -167,7 +168,7 @@ func (a *api) listGroups(context.Context, *struct{}) (*groupListOutput, error) {
 		return nil, absent("enrolment")
 	}
 	out := &groupListOutput{}
-	out.Body.Groups = []groupView{}
+	out.Body.Groups = []GroupView{}
 	for _, g := range a.Enrolment.Groups() {
 		out.Body.Groups = append(out.Body.Groups, a.groupView(g))
 	}
@@ -188,12 +189,12 @@ func (a *api) addGroup(ctx context.Context, in *newGroupInput) (*newGroupOutput,
 	who, _ := access.From(ctx)
 	a.Log.Info("enrolment group added", "group", g.Name, "profile", g.Profile, "max", g.Max, "until", g.Until, "by", who.Name)
 	out := &newGroupOutput{}
-	out.Body.groupView, out.Body.Secret = a.groupView(g), secret
+	out.Body.GroupView, out.Body.Secret = a.groupView(g), secret
 	return out, nil
 }
 
 type groupOutput struct {
-	Body groupView
+	Body GroupView
 }
 
 func (a *api) revokeGroup(ctx context.Context, in *groupInput) (*groupOutput, error) {
