@@ -296,7 +296,9 @@ bind-address = "[::1]:0"
 
 func startVonglau(s *stage, o options, influx string) ([]*sender, error) {
 	config := filepath.Join(s.dir, "vonglau.yaml")
-	text := "series: {influx: {url: 'http://" + influx + "', bucket: bench/autogen, token: ''}}\nlog: {level: warn}\n"
+	text := "series: {influx: {url: 'http://" + influx + "', bucket: bench/autogen, token: ''}}\nlog: {level: warn}\n" +
+		// Each connection stands for a gateway with hundreds of devices behind it.
+		"bounds: {device_messages: 0, device_bytes: 0, site_messages: 0, site_bytes: 0, total_messages: 0, total_bytes: 0}\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
