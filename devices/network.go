@@ -30,8 +30,8 @@ func (t *Traffic) add(o Traffic) {
 // AddressUse is one address a node spoke from.
 type AddressUse struct {
 	Address netip.Addr `json:"address"`
-	First   time.Time  `json:"first"`
-	Last    time.Time  `json:"last"`
+	First   time.Time  `json:"first,omitzero"`
+	Last    time.Time  `json:"last,omitzero"`
 	Via     string     `json:"via"` // the door it used last
 	Traffic
 }
@@ -56,8 +56,8 @@ type LinkUse struct {
 
 // Node is what is known of one device as a node of the network.
 type Node struct {
-	First     time.Time         `json:"first"` // it was first heard
-	Last      time.Time         `json:"last"`
+	First     time.Time         `json:"first,omitzero"` // it was first heard
+	Last      time.Time         `json:"last,omitzero"`
 	Via       string            `json:"via"` // the door of its last message
 	Total     Traffic           `json:"total"`
 	V6        FamilyUse         `json:"v6"`
@@ -76,8 +76,8 @@ type Node struct {
 // SiteUse is the traffic of one /64, or of one IPv4 address.
 type SiteUse struct {
 	Site     netip.Prefix `json:"site"`
-	First    time.Time    `json:"first"`
-	Last     time.Time    `json:"last"`
+	First    time.Time    `json:"first,omitzero"`
+	Last     time.Time    `json:"last,omitzero"`
 	Refusals uint64       `json:"refusals"`
 	Traffic
 }
