@@ -30,6 +30,11 @@ var mediaTypes = map[string]string{
 	".webmanifest": "application/manifest+json", ".txt": "text/plain; charset=utf-8",
 }
 
+// pages are the addresses that the wall's program answers for.
+var pages = []string{
+	"/{$}", "/desk", "/devices", "/devices/{id}", "/people", "/record", "/scenes", "/rules", "/departments", "/warnings", "/figures", "/network",
+}
+
 // wallRoutes serve the built wall. Its files hold no data, so anybody may have
 // them. Files under assets carry a hash of their content in their name.
 func (a *api) wallRoutes() error {
@@ -58,9 +63,9 @@ func (a *api) wallRoutes() error {
 		}
 	}
 	page := a.compress(file("index.html", index))
-	a.handle("GET /{$}", access.Public, page)
-	a.handle("GET /desk", access.Public, page)
-	a.handle("GET /devices", access.Public, page)
+	for _, at := range pages {
+		a.handle("GET "+at, access.Public, page)
+	}
 	return nil
 }
 

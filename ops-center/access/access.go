@@ -61,8 +61,16 @@ type Token struct {
 
 // Principal is who a request comes from.
 type Principal struct {
+	// ID names the account; Name is what is shown.
+	ID   string `json:"id,omitempty"`
 	Name string `json:"name"`
 	Role Role   `json:"role"`
+	// Department and Wards bound what an officer sees and does; empty for no
+	// bound.
+	Department string   `json:"department,omitempty"`
+	Wards      []string `json:"wards,omitempty"`
+	// Screen is the display that a screen's token is for.
+	Screen string `json:"screen,omitempty"`
 }
 
 // Options says how Access works. The zero value of a field is its default.
@@ -236,7 +244,7 @@ func (a *Access) identify(r *http.Request) (caller, error) {
 		if t == nil {
 			return caller{}, a.failed(r, "bad_token", "the token is not valid")
 		}
-		return caller{Principal: Principal{t.Name, t.Role}, bearer: true}, nil
+		return caller{Principal: Principal{Name: t.Name, Role: t.Role}, bearer: true}, nil
 	}
 	cookie, err := r.Cookie(CookieName)
 	if err != nil || cookie.Value == "" {

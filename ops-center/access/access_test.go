@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -152,7 +153,7 @@ func TestRequirePassesThePrincipal(t *testing.T) {
 		t.Errorf("nobody: %d, %v", w.Code, got)
 	}
 	h.ServeHTTP(httptest.NewRecorder(), request("GET", "/", "Authorization", "Bearer "+admin))
-	if got != (Principal{"admin", Admin}) {
+	if !reflect.DeepEqual(got, Principal{Name: "admin", Role: Admin}) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -5,12 +5,19 @@ import "slices"
 // Role is what a person or program is here for.
 type Role string
 
-// The roles. The strings are in the configuration and in the sessions file:
-// never rename one.
+// The roles. The strings are in the configuration, in accounts and in the audit
+// record: never rename one. A citizen is no role: what citizens see is public.
 const (
-	Admin    Role = "admin"    // everything
-	Operator Role = "operator" // sees all, handles alarms, tells devices what to do
-	Display  Role = "display"  // a wall screen: sees what is on the wall
+	Admin       Role = "admin"        // installs and runs the system, its people and devices
+	ShiftLeader Role = "shift_leader" // answers for the shift: approves, takes walls over
+	Operator    Role = "operator"     // sees all, handles alarms, tells devices what to do
+	Officer     Role = "officer"      // of a department: its own alarms, wards and subscriptions
+	Executive   Role = "executive"    // reads, figures above all
+	Analyst     Role = "soc_analyst"  // watches the system's own security
+	Auditor     Role = "auditor"      // reads and exports the record of what was done
+	Steward     Role = "data_steward" // answers for layers, thresholds, quality, personal data
+	Display     Role = "display"      // a wall screen: sees what is on the wall
+	DeviceRole  Role = "device"       // a device: none of the people's routes
 )
 
 // Permission is what a route asks of whoever calls it. Each route declares one.
@@ -24,26 +31,62 @@ const (
 	// with credentials of their own.
 	Self Permission = "self"
 
-	View           Permission = "view"            // readings, alarms, layers, the live socket
-	ViewEvidence   Permission = "view_evidence"   // refused payloads and where they came from
-	ViewStatus     Permission = "view_status"     // how the system is
-	HandleAlarms   Permission = "handle_alarms"   // acknowledge
-	SendCommands   Permission = "send_commands"   // to devices; a dangerous one needs two people
-	ManageDevices  Permission = "manage_devices"  // register; gives out tokens
-	ManageFirmware Permission = "manage_firmware" // images and campaigns
+	View           Permission = "view"             // readings, alarms, layers, scenes, the live socket
+	ViewDirectory  Permission = "view_directory"   // who is who: departments, heads, people on shift
+	ViewEvidence   Permission = "view_evidence"    // refused payloads and where they came from
+	ViewStatus     Permission = "view_status"      // how the system is
+	ViewFigures    Permission = "view_figures"     // key figures and alarm performance
+	ViewAudit      Permission = "view_audit"       // who did what; and its export
+	ViewSecurity   Permission = "view_security"    // security events
+	ViewPersonal   Permission = "view_personal"    // fields declared as personal data
+	ErasePersonal  Permission = "erase_personal"   // and their retention
+	HandleAlarms   Permission = "handle_alarms"    // claim, acknowledge, comment, assign
+	ShelveAlarms   Permission = "shelve_alarms"    // put aside for a time
+	ServiceAlarms  Permission = "service_alarms"   // take out of service, suppress by design, and back
+	SendCommands   Permission = "send_commands"    // to devices; a dangerous one needs two people
+	DraftWarnings  Permission = "draft_warnings"   // public messages, drills among them
+	ApproveWarning Permission = "approve_warnings" // the second person
+	Subscribe      Permission = "subscribe"        // to alerts, for one's own department
+	ManageScenes   Permission = "manage_scenes"    // edit what walls can show
+	PushScenes     Permission = "push_scenes"      // put it on a wall
+	ManageDisplays Permission = "manage_displays"  // screens and their tokens
+	ManageDevices  Permission = "manage_devices"   // register; gives out tokens
+	ManageFirmware Permission = "manage_firmware"  // images and campaigns
 	ManageLayers   Permission = "manage_layers"
-	ManageRules    Permission = "manage_rules"
-	Operate        Permission = "operate" // let the journal go on after a failed sync
+	ManageRules    Permission = "manage_rules"  // alarm rules and thresholds
+	ManagePeople   Permission = "manage_people" // accounts, API tokens, every department's subscriptions
+	Operate        Permission = "operate"       // let the journal go on after a failed sync
 )
 
-// Permissions lists all that a role can be granted.
-var permissions = []Permission{View, ViewEvidence, ViewStatus, HandleAlarms, SendCommands, ManageDevices, ManageFirmware, ManageLayers, ManageRules, Operate}
+// permissions lists all that a role can be granted.
+var permissions = []Permission{
+	View, ViewDirectory, ViewEvidence, ViewStatus, ViewFigures, ViewAudit, ViewSecurity, ViewPersonal, ErasePersonal,
+	HandleAlarms, ShelveAlarms, ServiceAlarms, SendCommands, DraftWarnings, ApproveWarning, Subscribe,
+	ManageScenes, PushScenes, ManageDisplays, ManageDevices, ManageFirmware, ManageLayers, ManageRules, ManagePeople, Operate,
+}
 
 // granted is the table: who may do what. What is not in it is refused.
 var granted = map[Role][]Permission{
-	Admin:    permissions,
-	Operator: {View, ViewEvidence, ViewStatus, HandleAlarms, SendCommands},
-	Display:  {View},
+	// The administrator runs the system; the record of what he did, and what
+	// watches him, are not his.
+	Admin: {
+		View, ViewDirectory, ViewEvidence, ViewStatus, ViewFigures, HandleAlarms, ShelveAlarms, ServiceAlarms, SendCommands, DraftWarnings, ApproveWarning, Subscribe,
+		ManageScenes, PushScenes, ManageDisplays, ManageDevices, ManageFirmware, ManageLayers, ManageRules, ManagePeople, Operate, ViewAudit,
+	},
+	ShiftLeader: {
+		View, ViewDirectory, ViewEvidence, ViewStatus, ViewFigures, HandleAlarms, ShelveAlarms, ServiceAlarms, SendCommands, DraftWarnings, ApproveWarning,
+		ManageScenes, PushScenes,
+	},
+	Operator: {
+		View, ViewDirectory, ViewEvidence, ViewStatus, ViewFigures, HandleAlarms, ShelveAlarms, SendCommands, DraftWarnings, PushScenes,
+	},
+	Officer:    {View, ViewDirectory, ViewFigures, HandleAlarms, Subscribe},
+	Executive:  {View, ViewDirectory, ViewFigures},
+	Analyst:    {View, ViewDirectory, ViewEvidence, ViewStatus, ViewSecurity},
+	Auditor:    {View, ViewDirectory, ViewEvidence, ViewStatus, ViewFigures, ViewAudit, ViewSecurity},
+	Steward:    {View, ViewDirectory, ViewEvidence, ViewFigures, ManageLayers, ManageRules, ViewPersonal, ErasePersonal},
+	Display:    {View},
+	DeviceRole: {},
 }
 
 // Known reports whether r is one of the roles.

@@ -6,6 +6,7 @@ import './app.css';
 import { createRoot } from 'react-dom/client';
 import { api } from './api.ts';
 import { App } from './app.tsx';
+import { pageAt } from './pages.ts';
 import { Guard } from './panels/guard.tsx';
 import { Wall } from './wall.ts';
 
@@ -39,12 +40,12 @@ async function open(): Promise<void> {
     document.fonts.load('700 16px "Be Vietnam Pro"', '1234'),
     document.fonts.load('400 16px "Be Vietnam Pro"', 'Mực nước'),
   ]);
-  if (location.pathname === '/devices') {
-    // The register does without the live socket; it is asked for when it is opened.
-    const { RegisterPage } = await import('./register/page.tsx');
+  const page = pageAt(location.pathname);
+  if (page) {
+    const Page = await page();
     createRoot(host).render(
       <Guard>
-        <RegisterPage refused={refused} />
+        <Page refused={refused} />
       </Guard>,
     );
     return;

@@ -1,15 +1,21 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { age, date, elapsed, number, percent, signed } from '../src/format.ts';
-import en from '../src/i18n/en.json' with { type: 'json' };
-import { type Key, phrase } from '../src/i18n/index.ts';
-import vi from '../src/i18n/vi.json' with { type: 'json' };
+import { catalogues, type Key, phrase } from '../src/i18n/index.ts';
+
+const { vi, en } = catalogues;
 
 const holes = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
 
 describe('catalogues', () => {
   test('hold the same keys', () => {
     expect(Object.keys(en).sort()).toEqual(Object.keys(vi).sort());
+  });
+
+  test('say each phrase in one file only', () => {
+    const files = readdirSync('src/i18n').filter((f) => f.endsWith('vi.json'));
+    const keys = files.flatMap((f) => Object.keys(JSON.parse(readFileSync(`src/i18n/${f}`, 'utf8'))));
+    expect(keys.filter((key, i) => keys.indexOf(key) !== i)).toEqual([]);
   });
 
   test('ask for the same parameters, in whichever order', () => {

@@ -1,6 +1,54 @@
 import { Cell, useCell } from '../cell.ts';
-import en from './en.json' with { type: 'json' };
-import vi from './vi.json' with { type: 'json' };
+import departmentsEn from './departments.en.json' with { type: 'json' };
+import departmentsVi from './departments.vi.json' with { type: 'json' };
+import deskEn from './desk.en.json' with { type: 'json' };
+import deskVi from './desk.vi.json' with { type: 'json' };
+import deviceEn from './device.en.json' with { type: 'json' };
+import deviceVi from './device.vi.json' with { type: 'json' };
+import wallEn from './en.json' with { type: 'json' };
+import figuresEn from './figures.en.json' with { type: 'json' };
+import figuresVi from './figures.vi.json' with { type: 'json' };
+import mapEn from './map.en.json' with { type: 'json' };
+import mapVi from './map.vi.json' with { type: 'json' };
+import peopleEn from './people.en.json' with { type: 'json' };
+import peopleVi from './people.vi.json' with { type: 'json' };
+import replayEn from './replay.en.json' with { type: 'json' };
+import replayVi from './replay.vi.json' with { type: 'json' };
+import rulesEn from './rules.en.json' with { type: 'json' };
+import rulesVi from './rules.vi.json' with { type: 'json' };
+import scenesEn from './scenes.en.json' with { type: 'json' };
+import scenesVi from './scenes.vi.json' with { type: 'json' };
+import wallVi from './vi.json' with { type: 'json' };
+import warningsEn from './warnings.en.json' with { type: 'json' };
+import warningsVi from './warnings.vi.json' with { type: 'json' };
+
+// One catalogue, in a file for each part of the program.
+const en = {
+  ...wallEn,
+  ...departmentsEn,
+  ...deskEn,
+  ...deviceEn,
+  ...figuresEn,
+  ...mapEn,
+  ...peopleEn,
+  ...replayEn,
+  ...rulesEn,
+  ...scenesEn,
+  ...warningsEn,
+};
+const vi = {
+  ...wallVi,
+  ...departmentsVi,
+  ...deskVi,
+  ...deviceVi,
+  ...figuresVi,
+  ...mapVi,
+  ...peopleVi,
+  ...replayVi,
+  ...rulesVi,
+  ...scenesVi,
+  ...warningsVi,
+};
 
 export type Language = 'vi' | 'en';
 export type Key = keyof typeof vi;
@@ -9,7 +57,7 @@ export type Params = Record<string, string | number>;
 // Both catalogues hold the same keys: the compiler says which one is missing,
 // and in which of the two.
 type Catalogue = Record<Key | keyof typeof en, string>;
-const catalogues: Record<Language, Catalogue> = { vi, en };
+export const catalogues: Record<Language, Catalogue> = { vi, en };
 
 export const LOCALE: Record<Language, string> = { vi: 'vi-VN', en: 'en-GB' };
 
