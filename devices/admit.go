@@ -94,6 +94,9 @@ func (c *Catalogue) Admit(d *Device, p *Profile, raw []RawObservation, received 
 		if d.Simulated {
 			o.Flags |= Simulated
 		}
+		if d.Exercise != "" {
+			o.Flags |= Exercise
+		}
 		if r.NoBver {
 			o.Flags |= NoBver
 		}

@@ -21,6 +21,11 @@ type Device struct {
 	Firmware string `json:"firmware,omitempty"`
 	// Simulated devices are marked wherever they are shown.
 	Simulated bool `json:"simulated,omitempty"`
+	// Exercise names the drill that the device was made for, empty for a device
+	// of the city. What it reports goes the way of every reading and counts in
+	// no figure, zone or open data. It is for life: a device of the city never
+	// becomes one, nor the other way.
+	Exercise string `json:"exercise,omitempty"`
 	// TokenHash is the SHA-256 of the device's token. The token has 256 random
 	// bits, so a slow hash would protect nothing.
 	TokenHash []byte `json:"tokenHash,omitempty"`

@@ -110,6 +110,9 @@ const (
 	NoBver
 	// Simulated: the device is registered as simulated.
 	Simulated
+	// Exercise: the device belongs to a drill. The observation is about no real
+	// place: whatever adds up what was observed leaves it out.
+	Exercise
 )
 
 // Status is a change of a device's connection, kept in the journal beside its

@@ -641,7 +641,7 @@ func (n *Network) Transition(since time.Time, only Family) Transition {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	for _, d := range n.register.List() {
-		if d.State == Retired {
+		if d.State == Retired || d.Exercise != "" {
 			continue
 		}
 		line := TransitionNode{Device: d.ID, Family: Unheard}

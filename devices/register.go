@@ -293,6 +293,12 @@ func (r *Register) validate(old, d *Device) error {
 	if old != nil && old.State != d.State && !old.State.May(d.State) {
 		return fmt.Errorf("%w: from %s it may become %s", ErrLifeCycle, old.State, join(old.State.Next()))
 	}
+	if old != nil && old.Exercise != d.Exercise {
+		return errors.New("exercise: a device is of a drill or of the city for life")
+	}
+	if len(d.Exercise) > MaxIDLength {
+		return fmt.Errorf("exercise: the name of a drill has at most %d bytes", MaxIDLength)
+	}
 	if len(d.TokenHash) != 0 && len(d.TokenHash) != sha256.Size {
 		return fmt.Errorf("a token hash has %d bytes, not %d", sha256.Size, len(d.TokenHash))
 	}

@@ -42,6 +42,7 @@ type deviceView struct {
 	Firmware  string            `json:"firmware,omitempty"`
 	Group     string            `json:"group,omitempty" doc:"The enrolment group it came by"`
 	Simulated bool              `json:"simulated"`
+	Exercise  string            `json:"exercise,omitempty" doc:"The drill it was made for"`
 	Added     time.Time         `json:"added"`
 	Severity  uint8             `json:"severity" doc:"Priority of its worst open alarm, 0 for none"`
 	Presence  presenceView      `json:"presence"`
@@ -64,7 +65,7 @@ type linkView struct {
 func (a *api) view(d *devices.Device, now time.Time) deviceView {
 	v := deviceView{
 		ID: d.ID, Name: d.Name, Profile: d.Profile, At: placeOf(d.At), State: d.State, Upstream: d.Upstream,
-		Owner: d.Owner, Site: d.Site, Model: d.Model, Firmware: d.Firmware, Simulated: d.Simulated, Added: d.Added, Presence: presenceView{State: devices.Never},
+		Owner: d.Owner, Site: d.Site, Model: d.Model, Firmware: d.Firmware, Simulated: d.Simulated, Exercise: d.Exercise, Added: d.Added, Presence: presenceView{State: devices.Never},
 	}
 	if d.Entry != nil {
 		v.Group = d.Entry.Group
@@ -352,7 +353,7 @@ func qualities(f devices.Flags) []string {
 	}{
 		{devices.ClockSuspect, "clock_suspect"}, {devices.NoDeviceTime, "no_device_time"}, {devices.Late, "late"},
 		{devices.RelativeTime, "relative_time"}, {devices.OutOfRange, "out_of_range"}, {devices.NoBver, "no_bver"},
-		{devices.Simulated, "simulated"},
+		{devices.Simulated, "simulated"}, {devices.Exercise, "exercise"},
 	} {
 		if f&q.flag != 0 {
 			out = append(out, q.name)

@@ -210,8 +210,12 @@ func (l *ledger) unpack(ctx context.Context, messages []*devices.Message, oldest
 		for i := range m.Observations {
 			o := &m.Observations[i]
 			observation++
+			zones := o.Zones
+			if o.Flags&devices.Exercise != 0 {
+				zones = nil // a drill's readings are in no zone's history
+			}
 			base := row{device: m.Device, ms: o.Time.UnixMilli(), received: m.Received.UnixMilli(),
-				zones: l.places.of(o.Zones), flags: o.Flags, observation: observation}
+				zones: l.places.of(zones), flags: o.Flags, observation: observation}
 			if !o.DeviceTime.IsZero() {
 				base.device0 = o.DeviceTime.UnixMilli()
 			}

@@ -196,7 +196,7 @@ func (s *Spec) validate() error {
 func rings(id string, s Spec, f devices.Firmware, all []*devices.Device) ([]*Device, error) {
 	eligible := map[devices.ID]*devices.Device{}
 	for _, d := range all {
-		if d.Profile == f.Profile && d.State == devices.Active {
+		if d.Profile == f.Profile && d.State == devices.Active && d.Exercise == "" {
 			eligible[d.ID] = d
 		}
 	}
