@@ -31,6 +31,7 @@ type deviceColumns struct {
 	Lat       []degrees    `json:"lat"`
 	Moving    []bool       `json:"moving"`
 	Simulated []bool       `json:"simulated"`
+	Exercise  []bool       `json:"exercise"` // of a drill; counts in no figure
 	Interval  []float64    `json:"interval"` // s
 	Hidden    []bool       `json:"hidden"`   // taken off the wall; the index is not used again
 }
@@ -118,14 +119,14 @@ func (s *state) columns() dictionary {
 	n := s.pubDevices
 	d := dictionary{Dict: s.dict, Quantities: s.quantities, Profiles: s.profiles, Devices: deviceColumns{
 		ID: make([]devices.ID, n), Name: make([]string, n), Profile: make([]int, n), Lon: make([]degrees, n),
-		Lat: make([]degrees, n), Moving: make([]bool, n), Simulated: make([]bool, n), Interval: make([]float64, n),
+		Lat: make([]degrees, n), Moving: make([]bool, n), Simulated: make([]bool, n), Exercise: make([]bool, n), Interval: make([]float64, n),
 		Hidden: make([]bool, n),
 	}, Channels: channelColumns{Device: make([]uint32, s.published), Quantity: make([]uint16, s.published)}}
 	for i := range n {
 		e := &s.devices[i]
 		d.Devices.ID[i], d.Devices.Name[i], d.Devices.Profile[i] = e.id, e.name, e.profile
 		d.Devices.Lon[i], d.Devices.Lat[i] = degrees{e.at.Lon, e.at.Known()}, degrees{e.at.Lat, e.at.Known()}
-		d.Devices.Moving[i], d.Devices.Simulated[i], d.Devices.Hidden[i] = e.moving, e.simulated, e.hidden
+		d.Devices.Moving[i], d.Devices.Simulated[i], d.Devices.Exercise[i], d.Devices.Hidden[i] = e.moving, e.simulated, e.exercise, e.hidden
 		d.Devices.Interval[i] = e.interval.Seconds()
 	}
 	for c := range s.published {

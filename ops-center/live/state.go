@@ -17,6 +17,7 @@ const (
 	QualityLate         = 1 << 1
 	QualityOutOfRange   = 1 << 2
 	QualitySimulated    = 1 << 3
+	QualityExercise     = 1 << 4
 	QualitySilent       = 1 << 7
 )
 
@@ -54,6 +55,7 @@ type device struct {
 	profile   int // index in profiles, -1 when unknown
 	moving    bool
 	simulated bool
+	exercise  bool
 	hidden    bool
 	silent    bool
 	moved     bool // in state.moved
@@ -128,7 +130,7 @@ func (s *state) applyDevice(d *devices.Device) {
 	}
 	e := &s.devices[i]
 	was := *e
-	e.name, e.simulated, e.hidden = d.Name, d.Simulated, false
+	e.name, e.simulated, e.exercise, e.hidden = d.Name, d.Simulated, d.Exercise != "", false
 	e.profile, e.moving, e.interval = -1, false, defaultInterval
 	if p, ok := s.profile[profileKey(d.Profile)]; ok {
 		e.profile, e.moving = p, s.profiles[p].Moving
@@ -149,7 +151,7 @@ func (s *state) applyDevice(d *devices.Device) {
 	if !e.moving && (d.At.Known() || e.atTime == 0) {
 		e.at, e.prev = d.At, d.At
 	}
-	if e.name != was.name || e.profile != was.profile || e.simulated != was.simulated ||
+	if e.name != was.name || e.profile != was.profile || e.simulated != was.simulated || e.exercise != was.exercise ||
 		e.hidden != was.hidden || e.at != was.at {
 		s.dictDirty = true
 		s.touch(e)
@@ -386,6 +388,9 @@ func (s *state) update(c uint32) update {
 	}
 	if e.simulated {
 		u.quality |= QualitySimulated
+	}
+	if e.exercise {
+		u.quality |= QualityExercise
 	}
 	if e.silent {
 		u.quality |= QualitySilent
