@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"vonglau/devices"
@@ -15,7 +16,8 @@ type Alarm struct {
 	ID       string            `json:"id"`
 	Rule     string            `json:"rule"`
 	RuleName map[string]string `json:"ruleName"`
-	// Entity is what the alarm is about; Device the device that told.
+	// Entity is what the alarm is about; Device the device that told, empty for
+	// an alarm that many told together.
 	Entity   string      `json:"entity"`
 	Device   devices.ID  `json:"device"`
 	At       *[2]float64 `json:"at"` // longitude, latitude
@@ -109,13 +111,20 @@ func (c *Conflict) Error() string {
 	return fmt.Sprintf("alarm %s is %s: %s means nothing there", c.Alarm.ID, c.Alarm.State, c.Event)
 }
 
-// key names an alarm's condition: there is at most one alarm of each.
+// key names an alarm's condition: there is at most one alarm of each. device is
+// the entity: a device, or what a rule over many devices is about, in the form of
+// an ID that no device can have, "zone:wards/w-1" or "cluster:ngap-3".
 type key struct {
 	rule   string
 	device devices.ID
 }
 
+// many reports whether the entity is no device.
+func (k key) many() bool { return strings.Contains(string(k.device), ":") }
+
+func (a *Alarm) key() key { return key{a.Rule, devices.ID(a.Entity)} }
+
 // alarmID is the same however often the same readings are judged.
 func alarmID(k key, raised int64) string {
-	return k.rule + "." + string(k.device) + "." + strconv.FormatInt(raised, 36)
+	return k.rule + "." + strings.ReplaceAll(string(k.device), "/", ".") + "." + strconv.FormatInt(raised, 36)
 }

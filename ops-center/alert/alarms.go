@@ -415,7 +415,7 @@ func (s *Alarms) sent() {
 
 func (s *Alarms) publish(t *Transition) {
 	s.metrics.transitions.WithLabelValues(string(t.Event)).Inc()
-	s.dirty[shard(t.Alarm.Device)] = true
+	s.dirty[shard(t.Alarm.key().device)] = true
 	s.board.set(t.Alarm)
 	for _, f := range s.subscribers {
 		f(t.Alarm)
@@ -424,8 +424,7 @@ func (s *Alarms) publish(t *Transition) {
 
 // fold applies a transition that is in the log.
 func (s *Alarms) fold(t *Transition) {
-	k := key{t.Alarm.Rule, t.Alarm.Device}
-	s.engine.put(k, t.Alarm)
+	s.engine.put(t.Alarm.key(), t.Alarm)
 	s.publish(t)
 }
 
@@ -493,7 +492,7 @@ func (s *Alarms) catchUp(ctx context.Context) error {
 // recall makes the engine stand by a transition it is reminded of: readings up
 // to it may come again and must not repeat it.
 func (s *Alarms) recall(t *Transition) {
-	w := s.engine.entry(t.Alarm.Device)
+	w := s.engine.entry(t.Alarm.key().device)
 	tr := w.tracks[t.Alarm.Rule]
 	if tr == nil {
 		tr = &track{Last: w.floor}
@@ -607,7 +606,7 @@ func (s *Alarms) save(ctx context.Context) error {
 		if entries == nil {
 			continue
 		}
-		if _, known := s.opt.Register.Get(id); !known && len(w.alarms) == 0 {
+		if _, known := s.opt.Register.Get(id); !known && len(w.alarms) == 0 && !w.remembers() {
 			delete(s.engine.fleet, id)
 			continue
 		}

@@ -3,6 +3,7 @@ package alert
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"vonglau/devices"
@@ -28,6 +29,7 @@ type engine struct {
 
 // watched is what is remembered of one device.
 type watched struct {
+	id     devices.ID
 	newest int64 // event time of its newest reading
 	heard  int64 // when it was last heard, by the server's clock
 	floor  int64 // readings up to here were judged before the tracks were there
@@ -57,7 +59,7 @@ func newEngine(r *devices.Register, zoneName func(devices.ZoneRef) string, place
 func (e *engine) entry(id devices.ID) *watched {
 	w := e.fleet[id]
 	if w == nil {
-		w = &watched{tracks: map[string]*track{}, alarms: map[string]*Alarm{}}
+		w = &watched{id: id, tracks: map[string]*track{}, alarms: map[string]*Alarm{}}
 		e.fleet[id] = w
 	}
 	return w
@@ -93,6 +95,16 @@ func (e *engine) watch(id devices.ID) *watched {
 	slices.SortFunc(w.rules, byID)
 	slices.SortFunc(w.silence, byID)
 	return w
+}
+
+// remembers reports whether anything is lost when the entity is forgotten.
+func (w *watched) remembers() bool {
+	for _, tr := range w.tracks {
+		if w.device == nil && strings.Contains(string(w.id), ":") && !tr.idle() {
+			return true
+		}
+	}
+	return false
 }
 
 // track finds what is remembered of r; a new one starts from the alarm there is.
@@ -222,7 +234,7 @@ func (e *engine) settle(r *Rule, w *watched, tr *track, f finding) {
 		return
 	}
 	tr.decided = f.at
-	k := key{r.ID, w.device.ID}
+	k := key{r.ID, w.id}
 	if tr.On {
 		event := Raise
 		if f.because != "" && (a == nil || a.State != Suppressed) {
@@ -357,6 +369,9 @@ func (e *engine) tick(now, start int64) {
 	// A device that left the register, or was retired, will never report that it
 	// is well again.
 	for _, k := range e.active() {
+		if k.many() {
+			continue
+		}
 		if d, ok := e.register.Get(k.device); !ok || d.State == devices.Retired {
 			e.clear(k, now, "the device was retired")
 			delete(e.fleet[k.device].tracks, k.rule)
