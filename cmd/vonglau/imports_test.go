@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"ops-center/campaign": {"devices"},
 	"ops-center/live":     {"devices", "geo", "ops-center/alert"},
 	"ops-center/web":      {},
+	"ops-center/outbound": {},
 	"ops-center":          {"devices", "geo", "ops-center/alert", "ops-center/access", "ops-center/campaign", "ops-center/live", "ops-center/web"},
 	"firmware-sim":        {"devices", "firmware-sim/city"},
 	"firmware-sim/city":   {"devices"},
