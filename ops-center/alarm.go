@@ -89,14 +89,15 @@ func rulesAnswer(list []alert.Rule) *rulesOutput {
 	return out
 }
 
-func (a *api) listAlarms(_ context.Context, in *alarmsInput) (*alarmsOutput, error) {
+func (a *api) listAlarms(ctx context.Context, in *alarmsInput) (*alarmsOutput, error) {
 	if a.Alarms == nil {
 		return nil, absent("alarms")
 	}
 	out := &alarmsOutput{}
 	out.Body.Alarms = []alert.Alarm{}
+	who, _ := access.From(ctx)
 	for _, al := range a.Alarms.List() {
-		if (in.State == "" || string(al.State) == in.State) && (in.Priority == 0 || al.Priority <= in.Priority) &&
+		if a.sees(who, &al) && (in.State == "" || string(al.State) == in.State) && (in.Priority == 0 || al.Priority <= in.Priority) &&
 			(in.Device == "" || string(al.Device) == in.Device) {
 			out.Body.Alarms = append(out.Body.Alarms, al)
 		}
@@ -119,6 +120,9 @@ type conflict struct {
 func (a *api) acknowledge(ctx context.Context, in *acknowledgeInput) (*alarmOutput, error) {
 	if a.Alarms == nil {
 		return nil, absent("alarms")
+	}
+	if err := a.mine(ctx, in.ID); err != nil {
+		return nil, err
 	}
 	note := ""
 	if in.Body != nil {

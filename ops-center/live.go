@@ -2,11 +2,23 @@ package opscenter
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"vonglau/ops-center/access"
+	"vonglau/ops-center/live"
 )
+
+// admit tells the hub who watches.
+func (a *api) admit(r *http.Request) (live.Viewer, func() bool, bool, error) {
+	who, valid, bearer, err := a.Access.Admit(r)
+	v := live.Viewer{ID: who.ID, Name: who.Name, Role: string(who.Role), Screen: who.Screen}
+	if who.Role == access.Officer {
+		v.Sees, v.Bound = who.Sees, who.Department+"|"+strings.Join(who.Wards, ",")
+	}
+	return v, valid, bearer, err
+}
 
 // liveRoutes are the socket and what its indices mean. The socket decides for
 // itself who may open it, because a browser is told by a close code, not by a
@@ -17,7 +29,7 @@ func (a *api) liveRoutes() {
 		Summary:     "The live socket",
 		Description: "WebSocket, subprotocol vonglau.wall.v1. Needs a token or a session and permission to view.",
 		Responses:   map[string]*huma.Response{"101": {Description: "Switching protocols"}, "403": {Description: "Foreign origin"}, "426": {Description: "Not a WebSocket"}},
-	}, a.Hub.Handler(a.Access.Admit))
+	}, a.Hub.Handler(a.admit))
 	a.raw(access.View, huma.Operation{
 		OperationID: "live-dictionary", Method: http.MethodGet, Path: "/v1/live/dictionary", Tags: []string{"live"},
 		Summary:   "What the indices in live frames mean",

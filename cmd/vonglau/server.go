@@ -255,6 +255,7 @@ func (s *Server) showAlarm(a alert.Alarm) {
 	shown := live.Alarm{
 		ID: a.ID, Device: a.Device, Priority: uint8(a.Priority), Open: a.State != alert.Normal, Raised: a.Raised, JSON: raw,
 	}
+	shown.Department, shown.Wards = opscenter.AlarmBounds(s.register, &a)
 	if a.State.Shown() {
 		shown.Severity = shown.Priority
 	}

@@ -30,6 +30,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,6 +58,14 @@ type Token struct {
 	Name string
 	Role Role
 	Hash Hash
+	// Department and Wards are an officer's, Screen is a display's.
+	Department string
+	Wards      []string
+	Screen     string
+}
+
+func (t *Token) principal() Principal {
+	return Principal{ID: t.Name, Name: t.Name, Role: t.Role, Department: t.Department, Wards: t.Wards, Screen: t.Screen}
 }
 
 // Principal is who a request comes from.
@@ -71,6 +80,29 @@ type Principal struct {
 	Wards      []string `json:"wards,omitempty"`
 	// Screen is the display that a screen's token is for.
 	Screen string `json:"screen,omitempty"`
+}
+
+// Sees tells whether what a department answers for, in these wards, is the
+// principal's business. Everybody sees everything but an officer, who sees what
+// is of the officer's department and, if wards are named, in one of them. An
+// officer of nothing sees nothing.
+func (p Principal) Sees(department string, wards []string) bool {
+	if p.Role != Officer {
+		return true
+	}
+	if p.Department == "" && len(p.Wards) == 0 {
+		return false
+	}
+	if p.Department != "" && !sameDepartment(p.Department, department) {
+		return false
+	}
+	return len(p.Wards) == 0 || slices.ContainsFunc(wards, func(w string) bool { return slices.Contains(p.Wards, w) })
+}
+
+// sameDepartment: case and white space do not matter in a department's name,
+// marks do.
+func sameDepartment(a, b string) bool {
+	return strings.EqualFold(strings.Join(strings.Fields(a), " "), strings.Join(strings.Fields(b), " "))
 }
 
 // Options says how Access works. The zero value of a field is its default.
@@ -244,7 +276,7 @@ func (a *Access) identify(r *http.Request) (caller, error) {
 		if t == nil {
 			return caller{}, a.failed(r, "bad_token", "the token is not valid")
 		}
-		return caller{Principal: Principal{Name: t.Name, Role: t.Role}, bearer: true}, nil
+		return caller{Principal: t.principal(), bearer: true}, nil
 	}
 	cookie, err := r.Cookie(CookieName)
 	if err != nil || cookie.Value == "" {
@@ -361,18 +393,18 @@ func (a *Access) Require(p Permission, next http.Handler, deny func(http.Respons
 // no browser sends unasked), and, by the function it gives, whether that still
 // holds. Using the function counts as using the session: a wall that is watched
 // is not logged out.
-func (a *Access) Admit(r *http.Request) (valid func() bool, bearer bool, err error) {
+func (a *Access) Admit(r *http.Request) (who Principal, valid func() bool, bearer bool, err error) {
 	c, err := a.identify(r)
 	if err != nil {
-		return nil, false, err
+		return who, nil, false, err
 	}
 	if !c.Role.May(View) {
-		return nil, false, fmt.Errorf("role %s may not: %s", c.Role, View)
+		return who, nil, false, fmt.Errorf("role %s may not: %s", c.Role, View)
 	}
 	if c.bearer {
-		return func() bool { return true }, true, nil
+		return c.Principal, func() bool { return true }, true, nil
 	}
-	return func() bool { return a.use(c.session.key, time.Now()) != nil }, false, nil
+	return c.Principal, func() bool { return a.use(c.session.key, time.Now()) != nil }, false, nil
 }
 
 // source is the unit in which failures are counted: the /64 of an IPv6 address,

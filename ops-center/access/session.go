@@ -64,7 +64,7 @@ func (a *Access) LogIn(w http.ResponseWriter, r *http.Request, token string) (Pr
 		return Principal{}, a.failed(r, "bad_token", "the token is not valid")
 	}
 	secret, now := NewToken(), time.Now()
-	s := &session{Principal: Principal{Name: t.Name, Role: t.Role}, key: HashToken(secret), token: t.Hash, begun: now, used: now}
+	s := &session{Principal: t.principal(), key: HashToken(secret), token: t.Hash, begun: now, used: now}
 	a.mu.Lock()
 	a.makeRoom(now)
 	a.sessions[s.key] = s
@@ -192,7 +192,7 @@ func (a *Access) loadSessions() error {
 		if token == nil || a.ended(s, now) || len(a.sessions) >= a.opt.MaxSessions {
 			continue
 		}
-		s.Principal = Principal{Name: token.Name, Role: token.Role}
+		s.Principal = token.principal()
 		a.sessions[s.key] = s
 	}
 	return nil

@@ -123,6 +123,10 @@ type Alarm struct {
 	Open bool
 	// Raised orders the list within a priority, newest first.
 	Raised time.Time
+	// Department answers for the alarm and Wards are where it is, for viewers
+	// who see but their own; both may be empty.
+	Department string
+	Wards      []string
 	// JSON is the alarm as PROTOCOL.md describes it.
 	JSON []byte
 }
@@ -144,22 +148,16 @@ type Hub struct {
 
 	mu       sync.RWMutex
 	state    state
-	seq      uint64  // the last sequence number given out
-	floor    uint64  // every message after floor is in ring
-	ring     []*tick // oldest first
-	ringSize int     // bytes
-	pending  []alarmChange
-	armed    bool // wake was sent and the flush has not come
+	seq      uint64   // the last sequence number given out
+	floor    uint64   // every message after floor is in ring
+	ring     []*tick  // oldest first
+	ringSize int      // bytes
+	pending  []*Alarm // changes that wait for their tick
+	armed    bool     // wake was sent and the flush has not come
 	snap     *tick
 	screens  map[*screen]struct{}
 	started  bool
 	stopped  bool
-}
-
-// alarmChange is an alarm message that waits for its tick.
-type alarmChange struct {
-	priority uint8
-	json     []byte
 }
 
 // heartbeat is the message of this second, for all.
@@ -343,7 +341,7 @@ func (h *Hub) ApplyAlarm(a Alarm) {
 	if !h.started || h.stopped {
 		return // nobody is listening, and nothing would empty pending
 	}
-	h.pending = append(h.pending, alarmChange{a.Priority, a.JSON})
+	h.pending = append(h.pending, &a)
 	h.armLocked(true)
 }
 
@@ -359,7 +357,7 @@ func (h *Hub) flush(now time.Time) {
 	t.moves = h.state.takeMoves()
 	for _, a := range h.pending {
 		h.seq++
-		t.alarms = append(t.alarms, alarmMessage{seq: h.seq, priority: a.priority, json: a.json})
+		t.alarms = append(t.alarms, alarmMessage{seq: h.seq, alarm: a})
 	}
 	h.pending = nil
 	if len(t.updates) == 0 && len(t.moves) == 0 && len(t.alarms) == 0 && !t.dictChanged {

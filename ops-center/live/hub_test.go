@@ -440,7 +440,7 @@ func TestMergeEqualsSequence(t *testing.T) {
 			places[m.device] = m.at
 		}
 		for _, a := range tk.alarms {
-			alarms = append(alarms, string(a.json))
+			alarms = append(alarms, string(a.alarm.JSON))
 		}
 	}
 	m := merge(ticks, start)
@@ -458,8 +458,8 @@ func TestMergeEqualsSequence(t *testing.T) {
 		}
 	}
 	for i, a := range m.alarms {
-		if string(a.json) != alarms[i] {
-			t.Errorf("alarm %d: %s, want %s", i, a.json, alarms[i])
+		if string(a.alarm.JSON) != alarms[i] {
+			t.Errorf("alarm %d: %s, want %s", i, a.alarm.JSON, alarms[i])
 		}
 	}
 }

@@ -31,16 +31,38 @@ const (
 )
 
 // Admit decides who a request for a socket comes from. The function it returns
-// tells, while the socket lives, whether that still holds; it is asked once a
-// second. bearer is true when the request carried a token, which a page of
-// another origin cannot make a browser send.
-type Admit func(r *http.Request) (valid func() bool, bearer bool, err error)
+// tells, while the socket lives, whether that still holds; it is asked every few
+// seconds (a third of Options.PongTimeout). bearer is true when the request
+// carried a token, which a page of another origin cannot make a browser send.
+type Admit func(r *http.Request) (who Viewer, valid func() bool, bearer bool, err error)
+
+// Viewer is whom a screen shows the city to.
+type Viewer struct {
+	ID, Name, Role string
+	// Screen is the display that a screen's token is for.
+	Screen string
+	// Sees tells whether an alarm is the viewer's business, by the department
+	// that answers for it and the wards it is in; nil when every alarm is.
+	// Viewers of one Bound see the same.
+	Sees  func(department string, wards []string) bool
+	Bound string
+}
+
+// bounded narrows a subscription to what the viewer sees.
+func (v *Viewer) bounded(s Subscription) Subscription {
+	if v.Sees != nil {
+		s.sees = v.Sees
+		s.key += "|" + v.Bound
+	}
+	return s
+}
 
 // screen is one connection. The handler's goroutine reads; write is the other
 // goroutine and the only one that sends data messages.
 type screen struct {
 	hub   *Hub
 	conn  *websocket.Conn
+	who   Viewer
 	valid func() bool
 	log   *slog.Logger
 
@@ -75,7 +97,7 @@ func (h *Hub) Handler(admit Admit) http.Handler {
 			http.Error(w, "this address speaks WebSocket, subprotocol "+Protocol, http.StatusUpgradeRequired)
 			return
 		}
-		valid, bearer, err := admit(r)
+		who, valid, bearer, err := admit(r)
 		if originErr := h.checkOrigin(r, bearer); originErr != nil {
 			h.met.closed.WithLabelValues("origin").Inc()
 			http.Error(w, originErr.Error(), http.StatusForbidden)
@@ -87,7 +109,7 @@ func (h *Hub) Handler(admit Admit) http.Handler {
 			return // Upgrade has answered
 		}
 		s := &screen{
-			hub: h, conn: conn, valid: valid, sub: sub,
+			hub: h, conn: conn, who: who, valid: valid, sub: who.bounded(sub),
 			log:  h.opt.Log.With("peer", r.RemoteAddr),
 			wake: make(chan struct{}, 1),
 			gone: make(chan struct{}),
@@ -285,6 +307,7 @@ func (s *screen) read() (code int, reason string) {
 				s.answer(errorMessage{Type: "error", Code: 400, Message: "subscribe: " + err.Error()})
 				continue
 			}
+			sub = s.who.bounded(sub)
 			s.next.Store(&sub)
 			s.nudge()
 		case "ping":

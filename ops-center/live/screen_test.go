@@ -28,8 +28,8 @@ func served(t testing.TB, h *Hub, admit Admit) (url string) {
 		t.Fatal(err)
 	}
 	if admit == nil {
-		admit = func(*http.Request) (func() bool, bool, error) {
-			return func() bool { return true }, true, nil
+		admit = func(*http.Request) (Viewer, func() bool, bool, error) {
+			return Viewer{}, func() bool { return true }, true, nil
 		}
 	}
 	srv := httptest.NewUnstartedServer(h.Handler(admit))
@@ -357,12 +357,12 @@ func TestWhoMayConnect(t *testing.T) {
 		o.Origins = []string{"https://wall.city.example"}
 	})
 	city(h, 1)
-	url := served(t, h, func(r *http.Request) (func() bool, bool, error) {
+	url := served(t, h, func(r *http.Request) (Viewer, func() bool, bool, error) {
 		bearer := strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !bearer && r.Header.Get("Cookie") == "" {
-			return nil, false, errors.New("who are you?")
+			return Viewer{}, nil, false, errors.New("who are you?")
 		}
-		return valid.Load, bearer, nil
+		return Viewer{}, valid.Load, bearer, nil
 	})
 	host := strings.TrimPrefix(url, "ws://")
 	for _, c := range []struct {

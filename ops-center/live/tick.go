@@ -24,9 +24,8 @@ type move struct {
 
 // alarmMessage is one change of an alarm with its place in the sequence.
 type alarmMessage struct {
-	seq      uint64
-	priority uint8
-	json     []byte
+	seq   uint64
+	alarm *Alarm
 }
 
 // tick is what changed between two moments, or a snapshot of all there is. It
@@ -73,7 +72,7 @@ func (t *tick) forget() {
 func (t *tick) size() int {
 	n := 256 + 32*len(t.updates) + 48*len(t.moves)
 	for _, a := range t.alarms {
-		n += 64 + len(a.json)
+		n += 64 + len(a.alarm.JSON)
 	}
 	return n
 }
@@ -84,7 +83,8 @@ type Subscription struct {
 	hasView     bool
 	quantities  []uint16 // sorted; nil is all
 	maxPriority uint8
-	key         string // equal for equal subscriptions
+	sees        func(department string, wards []string) bool // nil is all; of the viewer
+	key         string                                       // equal for equal subscriptions
 }
 
 // everything is the subscription of a screen that has not said.
@@ -162,6 +162,10 @@ func (s *Subscription) filterMoves(ms []move) []move {
 	return out
 }
 
+func (s *Subscription) wantsAlarm(a *Alarm) bool {
+	return a.Priority <= s.maxPriority && (s.sees == nil || s.sees(a.Department, a.Wards))
+}
+
 // messages gives what a subscription is sent of the tick, made once for all
 // who have the same.
 func (t *tick) messages(sub *Subscription, maxAlarms int) []outgoing {
@@ -193,8 +197,8 @@ func (t *tick) encode(sub *Subscription, maxAlarms int, cursor uint64) []outgoin
 		add(websocket.TextMessage, marshal(dictionaryMessage{Type: "dictionary", Dict: t.dict}))
 	}
 	for _, a := range t.alarms {
-		if a.seq > cursor && a.priority <= sub.maxPriority {
-			add(websocket.TextMessage, marshal(alarmText{Type: "alarm", Seq: a.seq, Alarm: a.json}))
+		if a.seq > cursor && sub.wantsAlarm(a.alarm) {
+			add(websocket.TextMessage, marshal(alarmText{Type: "alarm", Seq: a.seq, Alarm: a.alarm.JSON}))
 		}
 	}
 	if t.kind == kindSnapshot {
@@ -203,7 +207,7 @@ func (t *tick) encode(sub *Subscription, maxAlarms int, cursor uint64) []outgoin
 		if ms := sub.filterMoves(t.moves); len(ms) > 0 {
 			add(websocket.BinaryMessage, encodeMoves(t.dict, t.last, ms))
 		}
-		add(websocket.TextMessage, marshal(listAlarms(t.list, t.last, sub.maxPriority, maxAlarms)))
+		add(websocket.TextMessage, marshal(listAlarms(t.list, t.last, sub, maxAlarms)))
 		return out
 	}
 	if ms := sub.filterMoves(t.moves); len(ms) > 0 && t.last-1 > cursor {
@@ -250,10 +254,10 @@ func merge(ticks []*tick, cursor uint64) *tick {
 }
 
 // listAlarms is the whole list, as much of it as a screen can use.
-func listAlarms(open []*Alarm, seq uint64, maxPriority uint8, limit int) alarmsMessage {
+func listAlarms(open []*Alarm, seq uint64, sub *Subscription, limit int) alarmsMessage {
 	m := alarmsMessage{Type: "alarms", Seq: seq, Reset: true, Alarms: []json.RawMessage{}}
 	for _, a := range open {
-		if a.Priority > maxPriority {
+		if !sub.wantsAlarm(a) {
 			continue
 		}
 		m.Total++

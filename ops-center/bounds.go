@@ -1,0 +1,52 @@
+package opscenter
+
+import (
+	"context"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"vonglau/devices"
+	"vonglau/ops-center/access"
+	"vonglau/ops-center/alert"
+)
+
+// An officer of a department sees and handles the alarms of the department, in
+// the officer's wards. What is not an officer's business is answered as if it
+// were not there.
+
+// AlarmBounds gives what bounds the sight of an alarm: the department that
+// answers for its device, and the codes of the zones it is in.
+func AlarmBounds(register *devices.Register, al *alert.Alarm) (department string, zones []string) {
+	if d, ok := register.Get(al.Device); ok {
+		department = d.Owner
+	}
+	for _, z := range al.Zones {
+		if !slices.Contains(zones, z.Code) {
+			zones = append(zones, z.Code)
+		}
+	}
+	return department, zones
+}
+
+// sees tells whether an alarm is the business of who asks.
+func (a *api) sees(who access.Principal, al *alert.Alarm) bool {
+	if who.Role != access.Officer {
+		return true
+	}
+	return who.Sees(AlarmBounds(a.Register, al))
+}
+
+// mine refuses to handle an open alarm that is not the caller's business.
+func (a *api) mine(ctx context.Context, id string) error {
+	who, _ := access.From(ctx)
+	if who.Role != access.Officer {
+		return nil
+	}
+	for _, al := range a.Alarms.List() {
+		if al.ID == id && a.sees(who, &al) {
+			return nil
+		}
+	}
+	return huma.Error404NotFound(alert.ErrNoAlarm.Error())
+}
