@@ -191,6 +191,7 @@ func build(opt Options) (*api, error) {
 	a.firmwareRoutes()
 	a.layerRoutes()
 	a.networkRoutes()
+	a.aggregateRoutes()
 	a.statusRoutes()
 	a.liveRoutes()
 	if err := a.wallRoutes(); err != nil {
