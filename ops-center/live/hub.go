@@ -50,6 +50,11 @@ type Options struct {
 	// Health tells the screens how the rest of the house is, once a second. It
 	// must not block. Nil says that all is well.
 	Health func() Health
+	// Displays decides what named screens show; nil for a house without.
+	Displays Displays
+	// Build names the wall's files that this server has: a screen that was loaded
+	// from others starts anew.
+	Build string
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer

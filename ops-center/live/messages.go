@@ -33,6 +33,8 @@ type helloMessage struct {
 	HeartbeatMs int    `json:"heartbeatMs"`
 	TickMs      int64  `json:"tickMs"`
 	Resumed     bool   `json:"resumed"`
+	Build       string `json:"build,omitempty"`
+	Screen      string `json:"screen,omitempty"`
 }
 
 type heartbeatMessage struct {

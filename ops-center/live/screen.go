@@ -74,6 +74,11 @@ type screen struct {
 	bye   sync.Once
 	heard atomic.Int64 // when the screen last said anything, Unix ns
 
+	display string      // whose scenes it is sent
+	own     bool        // it is that display's own screen, and speaks for it
+	scenes  bool        // it is sent scenes
+	due     atomic.Bool // the scene is another now
+
 	// Of the writer alone:
 	sub     Subscription
 	cursor  uint64
@@ -123,6 +128,7 @@ func (h *Hub) Handler(admit Admit) http.Handler {
 		case badQuery != nil:
 			s.end(BadMessage, badQuery.Error())
 		default:
+			s.identify(r.URL.Query()["display"])
 			if code, reason := h.enter(s); code != 0 {
 				s.end(code, reason)
 				return
@@ -310,6 +316,8 @@ func (s *screen) read() (code int, reason string) {
 			sub = s.who.bounded(sub)
 			s.next.Store(&sub)
 			s.nudge()
+		case "health":
+			s.report(body)
 		case "ping":
 			s.answer(pongMessage{Type: "pong", ID: req.ID, Now: now.UnixMilli()})
 		default:
@@ -399,12 +407,15 @@ func (s *screen) greet(since uint64, resume bool) error {
 	h.mu.RUnlock()
 	hello := helloMessage{
 		Type: "hello", Hub: h.id, Seq: seq, Dict: dict, Now: time.Now().UnixMilli(),
-		HeartbeatMs: 1000, TickMs: h.opt.Tick.Milliseconds(), Resumed: resume,
+		HeartbeatMs: 1000, TickMs: h.opt.Tick.Milliseconds(), Resumed: resume, Build: h.opt.Build, Screen: s.who.Screen,
 	}
 	if resume {
 		hello.Seq = since
 	}
 	if err := s.sendText(marshal(hello)); err != nil {
+		return err
+	}
+	if err := s.scene(); err != nil {
 		return err
 	}
 	if resume {
@@ -468,6 +479,9 @@ func (s *screen) drain() error {
 			return err
 		}
 		s.cursor = t.last
+	}
+	if err := s.scene(); err != nil {
+		return err
 	}
 	for {
 		select {

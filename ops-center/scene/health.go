@@ -29,8 +29,8 @@ const (
 
 // Health is what a screen says of itself.
 type Health struct {
-	// Seq is the scene message it shows, 0 for none.
-	Seq int64 `json:"seq"`
+	// Seq is the number of the scene message it shows, 0 for none.
+	Seq int64 `json:"n"`
 	// FrameAge is how long ago it drew, in ms; FPS how often lately.
 	FrameAge int64   `json:"frameAge"`
 	FPS      float64 `json:"fps"`
@@ -394,8 +394,9 @@ func (s *Scenes) Thumbnail(display string) (picture []byte, kind string, at time
 
 // message is what a screen is sent.
 type message struct {
-	Type    string    `json:"type"` // scene
-	Seq     int64     `json:"seq"`
+	Type string `json:"type"` // scene
+	// Seq is not the stream's: a screen must not resume from it.
+	Seq     int64     `json:"n"`
 	Display *onScreen `json:"display"` // null for a screen that is none of ours
 	Scene   Scene     `json:"scene"`
 	Reason  Reason    `json:"reason"`

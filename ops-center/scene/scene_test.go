@@ -276,7 +276,7 @@ func TestRestart(t *testing.T) {
 		if err := json.Unmarshal([]byte(m), &v); err != nil {
 			t.Fatal(err)
 		}
-		delete(v, "seq")
+		delete(v, "n")
 		raw, _ := json.Marshal(v)
 		return string(raw)
 	}
@@ -346,7 +346,7 @@ func TestShown(t *testing.T) {
 	report := func() {
 		t.Helper()
 		d, _ := h.Display("w1")
-		if err := h.Report("w1", "[::1]:9", fmt.Appendf(nil, `{"seq":%d,"frameAge":10,"fps":30,"width":1920,"height":1080}`, d.Told.Seq)); err != nil {
+		if err := h.Report("w1", "[::1]:9", fmt.Appendf(nil, `{"n":%d,"frameAge":10,"fps":30,"width":1920,"height":1080}`, d.Told.Seq)); err != nil {
 			t.Fatal(err)
 		}
 		h.sweep(h.now)
@@ -503,7 +503,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("push %s: %v", name, err)
 		}
 	}
-	for name, raw := range map[string]string{"no JSON": `[`, "negative": `{"seq":-1}`, "huge": `{"width":1e9}`} {
+	for name, raw := range map[string]string{"no JSON": `[`, "negative": `{"n":-1}`, "huge": `{"width":1e9}`} {
 		if err := h.Report("w1", "", []byte(raw)); !errors.Is(err, ErrInvalid) {
 			t.Errorf("health %s: %v", name, err)
 		}
@@ -547,7 +547,7 @@ func TestRun(t *testing.T) {
 	ended := make(chan error, 1)
 	h.opt.Now = time.Now
 	h.display(Display{ID: "w1"})
-	if err := h.Report("w1", "", []byte(`{"seq":0}`)); err != nil {
+	if err := h.Report("w1", "", []byte(`{"n":0}`)); err != nil {
 		t.Fatal(err)
 	}
 	started := time.Now()
