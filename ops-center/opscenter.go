@@ -35,6 +35,7 @@ import (
 	"vonglau/ops-center/access"
 	"vonglau/ops-center/campaign"
 	"vonglau/ops-center/live"
+	"vonglau/ops-center/scene"
 )
 
 // History is what is asked of the series store. Times are [from, to). Any error
@@ -97,6 +98,10 @@ type Options struct {
 	// was measured to it.
 	OverBounds func(devices.ID) uint64
 	RoundTrip  func(devices.ID) (devices.RoundTrip, bool)
+	// Scenes are what displays show; nil for a server without. Frames are the
+	// origins that their panels may show.
+	Scenes *scene.Scenes
+	Frames []string
 	// Status is shown as JSON to those who operate the system.
 	Status func() any
 	Ready  func() Readiness
@@ -194,6 +199,7 @@ func build(opt Options) (*api, error) {
 	a.aggregateRoutes()
 	a.statusRoutes()
 	a.liveRoutes()
+	a.sceneRoutes()
 	if err := a.wallRoutes(); err != nil {
 		return nil, err
 	}
@@ -340,9 +346,13 @@ const contentPolicy = "default-src 'self'; script-src 'self'; worker-src 'self';
 
 // handler is the mux with what holds for every answer.
 func (a *api) handler() http.Handler {
+	policy := contentPolicy
+	if len(a.Frames) > 0 {
+		policy += "; frame-src 'self' " + strings.Join(a.Frames, " ")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("Content-Security-Policy", policy)
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Embedder-Policy", "require-corp")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")

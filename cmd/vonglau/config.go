@@ -30,6 +30,7 @@ type Config struct {
 	Series  SeriesConfig  `yaml:"series"`
 	Bridge  BridgeConfig  `yaml:"bridge"`
 	Live    LiveConfig    `yaml:"live"`
+	Wall    WallConfig    `yaml:"wall"`
 	Log     LogConfig     `yaml:"log"`
 	// People are let in besides the administrator of admin.token.
 	People []PersonConfig `yaml:"people"`
@@ -145,6 +146,7 @@ func DefaultConfig() Config {
 		Series: SeriesConfig{Retention: 400 * 24 * time.Hour},
 		Bridge: BridgeConfig{ClientID: "vonglau-bridge", Group: "vonglau", Topic: "devices/+/telemetry"},
 		Live:   LiveConfig{Rate: 4, Screens: 500},
+		Wall:   defaultWall(),
 		Log:    LogConfig{Level: "info", Format: "text"},
 		People: []PersonConfig{},
 	}
@@ -241,6 +243,7 @@ func (c *Config) Check() error {
 	}
 	c.Bounds.check(bad)
 	c.Network.check(bad)
+	c.Wall.check(bad)
 	if c.Series.Influx.URL != "" && c.Series.Influx.Bucket == "" {
 		bad("series.influx.bucket: name the bucket (for InfluxDB 1.8: database/retention-policy)")
 	}

@@ -34,6 +34,7 @@ import (
 	"vonglau/ops-center/alert"
 	"vonglau/ops-center/campaign"
 	"vonglau/ops-center/live"
+	"vonglau/ops-center/scene"
 	"vonglau/ops-center/web"
 )
 
@@ -71,6 +72,7 @@ type Server struct {
 	alarms    *alert.Alarms
 	access    *access.Access
 	hub       *live.Hub
+	scenes    *scene.Scenes
 	recent    *devices.Evidence
 	gate      *ingest.Gate
 	commands  *ingest.Commands
@@ -106,7 +108,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err erro
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	for _, open := range []func(context.Context) error{
-		s.openJournal, s.openRegister, s.openTrust, s.openEnrolment, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openLive, s.openDoors, s.openAPI,
+		s.openJournal, s.openRegister, s.openTrust, s.openEnrolment, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openScenes, s.openLive, s.openDoors, s.openAPI,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -223,7 +225,7 @@ func (s *Server) openLive(ctx context.Context) (err error) {
 	s.hub, err = live.New(live.Options{
 		Quantities: catalogue.Quantities(), Profiles: catalogue.Profiles(),
 		Tick: time.Duration(float64(time.Second) / s.cfg.Live.Rate), MaxScreens: s.cfg.Live.Screens,
-		Health: s.liveHealth, Log: s.log.With("part", "live"), Metrics: s.registry,
+		Health: s.liveHealth, Displays: s.scenes, Build: wallBuild(), Log: s.log.With("part", "live"), Metrics: s.registry,
 	})
 	if err != nil {
 		return err
@@ -232,8 +234,10 @@ func (s *Server) openLive(ctx context.Context) (err error) {
 	s.hub.ApplyDevice(s.register.List()...)
 	s.register.OnChange(func(d *devices.Device) { s.hub.ApplyDevice(d) })
 	s.alarms.Subscribe(s.showAlarm)
+	s.alarms.Subscribe(s.takeOver)
 	for _, a := range s.alarms.List() {
 		s.showAlarm(a)
+		s.takeOver(a)
 	}
 	// The wall is rebuilt at each start, whatever was shown before.
 	from := uint64(1)
@@ -374,6 +378,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	})
 	s.running.work("network save", s.saveNetwork)
 	s.startReach()
+	s.running.work("scenes", s.scenes.Run)
 	s.running.work("seeding the wall", func(ctx context.Context) error {
 		// After the tail of the journal: it knows places and doors, history does not.
 		awaitTail(ctx, s.journal, s.readers[readerLive])
@@ -598,6 +603,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 		Register: s.register, Departments: s.heads, Issuer: s.trust, Enrolment: s.enrolment, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
 		Images: s.images, Campaigns: s.campaigns, States: s.states,
 		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
+		Scenes: s.scenes, Frames: s.cfg.Wall.Frames,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,
 	}

@@ -86,7 +86,7 @@ type Panel struct {
 	Y        int      `json:"y" minimum:"0" maximum:"11"`
 	W        int      `json:"w" minimum:"1" maximum:"24"`
 	H        int      `json:"h" minimum:"1" maximum:"12"`
-	Settings Settings `json:"settings"`
+	Settings Settings `json:"settings" required:"false"`
 }
 
 // View is where a map looks.
@@ -112,7 +112,7 @@ type Scene struct {
 	Camera  *View   `json:"camera,omitempty"`
 	// Layers are those of the map; absent leaves the map its own choice.
 	Layers  []string `json:"layers,omitempty"`
-	Filters Filters  `json:"filters"`
+	Filters Filters  `json:"filters" required:"false"`
 	// Bare leaves out the line at the top with the city's name and the state of
 	// the connection. When the connection is lost the page says so all the same.
 	Bare bool      `json:"bare,omitempty"`
@@ -144,7 +144,7 @@ type Seat struct {
 type Calm struct {
 	Theme string `json:"theme,omitempty" enum:"dark,light"`
 	// Orbit moves the picture by a few pixels every three minutes.
-	Orbit bool `json:"orbit"`
+	Orbit bool `json:"orbit" required:"false"`
 	// DimFrom and DimTo are times of day, 22:00 and 05:30; DimTo the share of
 	// light that is left then, in percent.
 	DimFrom string `json:"dimFrom,omitempty" maxLength:"5"`
@@ -168,7 +168,7 @@ type Item struct {
 // scene.
 type TakeOver struct {
 	// Priority and worse take over; 0 none do.
-	Priority int    `json:"priority" minimum:"0" maximum:"4"`
+	Priority int    `json:"priority" required:"false" minimum:"0" maximum:"4"`
 	Scene    string `json:"scene,omitempty" maxLength:"64"`
 	// Hold is the longest it lasts, Linger how long it stays once the alarm is
 	// acknowledged or over; seconds.
