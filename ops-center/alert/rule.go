@@ -33,20 +33,47 @@ type Rule struct {
 	Head  string `yaml:"head" json:"head"`
 	// Basis is what the threshold rests on: a decision, a standard, a guess.
 	Basis string `yaml:"basis" json:"basis,omitempty"`
-	// Message may hold {device}, {name}, {value}, {unit}, {threshold}, {zone}.
+	// Message may hold {device}, {name}, {value}, {unit}, {threshold}, {zone}, and
+	// {count}, how many devices or alarms are in it.
 	Message  map[string]string `yaml:"message" json:"message"`
 	Response map[string]string `yaml:"response" json:"response"`
+	// Inhibits names rules whose alarms are expected while this one's are open.
+	Inhibits *Inhibits `yaml:"inhibits" json:"inhibits,omitempty"`
 	// Simulated marks a rule made for simulated devices.
-	Simulated bool  `yaml:"simulated" json:"simulated,omitempty"`
-	Scope     Scope `yaml:"scope" json:"scope"`
-	When      When  `yaml:"when" json:"when"`
+	Simulated bool `yaml:"simulated" json:"simulated,omitempty"`
+	// Flow is the product's flow the rule belongs to: flood, air, network,
+	// power, or a word of the city's.
+	Flow string `yaml:"flow" json:"flow,omitempty"`
+	// Category is that of a public message about it (CAP 1.2): Geo, Met, Safety,
+	// Security, Rescue, Fire, Health, Env, Transport, Infra, CBRNE, Other.
+	Category string `yaml:"category" json:"category,omitempty"`
+	// Procedure is what is done, step by step, by language tag.
+	Procedure map[string][]string `yaml:"procedure" json:"procedure,omitempty"`
+	// Schedule is when the rule judges at all; outside it nothing holds.
+	Schedule *Schedule `yaml:"schedule" json:"schedule,omitempty"`
+	// Priorities are others than Priority, for a time of the day or the year:
+	// the first that holds when the alarm is raised counts.
+	Priorities []Shift `yaml:"priorities" json:"priorities,omitempty"`
+	// Valid bounds the days the rule is in force, as a schedule's dates.
+	Valid string `yaml:"valid" json:"valid,omitempty"`
+	Scope Scope  `yaml:"scope" json:"scope"`
+	When  When   `yaml:"when" json:"when"`
 }
+
+var categories = []string{"Geo", "Met", "Safety", "Security", "Rescue", "Fire", "Health", "Env", "Transport", "Infra", "CBRNE", "Other"}
 
 // Scope says whose readings a rule judges; an empty part leaves nobody out.
 type Scope struct {
 	Profiles []string     `yaml:"profiles" json:"profiles,omitempty"`
 	Devices  []devices.ID `yaml:"devices" json:"devices,omitempty"`
 	Zones    []ZoneSet    `yaml:"zones" json:"zones,omitempty"`
+}
+
+// Inhibits suppresses alarms of Rules that share a zone of Layer with an open
+// alarm of this rule; without a layer, those of the same entity.
+type Inhibits struct {
+	Rules []string `yaml:"rules" json:"rules"`
+	Layer string   `yaml:"layer" json:"layer,omitempty"`
 }
 
 // ZoneSet is zones of one layer, all of them when no code is given.
@@ -59,12 +86,22 @@ func (z *ZoneSet) has(ref devices.ZoneRef) bool {
 	return ref.Layer == z.Layer && (len(z.Codes) == 0 || slices.Contains(z.Codes, ref.Code))
 }
 
-// When is the condition: exactly one of its parts.
+// When is the condition: exactly one of its parts. See kinds.go for those that
+// are not here.
 type When struct {
-	Threshold *Threshold `yaml:"threshold" json:"threshold,omitempty"`
-	Silence   *Silence   `yaml:"silence" json:"silence,omitempty"`
-	Enter     *ZoneSet   `yaml:"enter" json:"enter,omitempty"` // inside one of the zones
-	Leave     *ZoneSet   `yaml:"leave" json:"leave,omitempty"` // at a known place, outside all of them
+	Threshold  *Threshold  `yaml:"threshold" json:"threshold,omitempty"`
+	Silence    *Silence    `yaml:"silence" json:"silence,omitempty"`
+	Enter      *ZoneSet    `yaml:"enter" json:"enter,omitempty"` // inside one of the zones
+	Leave      *ZoneSet    `yaml:"leave" json:"leave,omitempty"` // at a known place, outside all of them
+	Change     *Change     `yaml:"change" json:"change,omitempty"`
+	Flat       *Flat       `yaml:"flat" json:"flat,omitempty"`
+	Neighbours *Neighbours `yaml:"neighbours" json:"neighbours,omitempty"`
+	Aggregate  *Aggregate  `yaml:"aggregate" json:"aggregate,omitempty"`
+	Cluster    *Cluster    `yaml:"cluster" json:"cluster,omitempty"`
+	Dwell      *Dwell      `yaml:"dwell" json:"dwell,omitempty"`
+	Speed      *Speed      `yaml:"speed" json:"speed,omitempty"`
+	Composite  *Composite  `yaml:"composite" json:"composite,omitempty"`
+	Expr       *Expr       `yaml:"expr" json:"expr,omitempty"`
 }
 
 // Threshold holds from the first reading at or beyond Above (or Below) that For
@@ -73,13 +110,15 @@ type When struct {
 // counts as silent starts the wait again: nobody knows what happened in it.
 type Threshold struct {
 	Quantity devices.Quantity `yaml:"quantity" json:"quantity"`
-	Above    *float64         `yaml:"above" json:"above,omitempty"`
-	Below    *float64         `yaml:"below" json:"below,omitempty"`
-	// Clear is the level the value must pass to be well again; Above or Below
-	// themselves when absent. A value at Clear is not yet well.
-	Clear    *float64      `yaml:"clear" json:"clear,omitempty"`
-	For      time.Duration `yaml:"for" json:"for,omitempty"`
-	ClearFor time.Duration `yaml:"clear_for" json:"clearFor,omitempty"`
+	Level    `yaml:",inline"`
+	// Ref and Step take the limit from the register of thresholds, in place of
+	// Above: that of the device, its station, zone or profile, valid at the time
+	// of the reading. Without a value there the device is not judged. ClearBy is
+	// how far below it the value must be to be well again.
+	Ref     string  `yaml:"ref" json:"ref,omitempty"`
+	Step    string  `yaml:"level" json:"level,omitempty"`
+	ClearBy float64 `yaml:"clear_by" json:"clearBy,omitempty"`
+	Delay   `yaml:",inline"`
 	// Rate judges what a counter counted per hour over this window, in place of
 	// its value. There is no rate while the readings do not cover the window.
 	Rate time.Duration `yaml:"rate" json:"rate,omitempty"`
@@ -102,13 +141,18 @@ func (s *Silence) after(p *devices.Profile) time.Duration {
 	return time.Duration(s.Intervals * float64(p.Interval))
 }
 
-// maxRules bounds a rule file, because every reading is held against every rule
-// of its device.
-const maxRules = 1000
+// maxRules bounds a rule file.
+const maxRules = 10_000
 
 // ParseRules reads a rule file. Unknown keys are errors, and every error names
 // its line.
 func ParseRules(source []byte, c *devices.Catalogue) ([]Rule, error) {
+	return parseRules(source, c, true)
+}
+
+// parseRules reads a rule file. One that is in force already is not held to what
+// is asked of new ones since: to stop judging would be worse.
+func parseRules(source []byte, c *devices.Catalogue, anew bool) ([]Rule, error) {
 	var file struct {
 		Version int    `yaml:"version"`
 		Rules   []Rule `yaml:"rules"`
@@ -124,11 +168,11 @@ func ParseRules(source []byte, c *devices.Catalogue) ([]Rule, error) {
 	if len(file.Rules) > maxRules {
 		return nil, fmt.Errorf("rules: %d of them, at most %d are taken", len(file.Rules), maxRules)
 	}
-	lines := ruleLines(source)
+	lines := linesOf(source, "rules")
 	seen := map[string]bool{}
 	for i := range file.Rules {
 		r := &file.Rules[i]
-		err := r.validate(c)
+		err := r.validate(c, anew)
 		if err == nil && seen[r.ID] {
 			err = errors.New("the id is used twice")
 		}
@@ -141,11 +185,25 @@ func ParseRules(source []byte, c *devices.Catalogue) ([]Rule, error) {
 		}
 		seen[r.ID] = true
 	}
+	for i := range file.Rules {
+		r := &file.Rules[i]
+		if r.Inhibits == nil {
+			continue
+		}
+		for _, id := range r.Inhibits.Rules {
+			if !seen[id] || id == r.ID {
+				return nil, fmt.Errorf("rules: rule %q inhibits %.64q, which is no other rule of this file", r.ID, id)
+			}
+		}
+	}
+	if err := related(file.Rules); err != nil {
+		return nil, err
+	}
 	return file.Rules, nil
 }
 
-// ruleLines gives the line each rule starts on.
-func ruleLines(source []byte) []int {
+// linesOf gives the line on which each entry of a list starts.
+func linesOf(source []byte, list string) []int {
 	var root yaml.Node
 	if yaml.Unmarshal(source, &root) != nil || len(root.Content) == 0 {
 		return nil
@@ -153,7 +211,7 @@ func ruleLines(source []byte) []int {
 	var lines []int
 	top := root.Content[0].Content
 	for i := 0; i+1 < len(top); i += 2 {
-		if top[i].Value == "rules" {
+		if top[i].Value == list {
 			for _, item := range top[i+1].Content {
 				lines = append(lines, item.Line)
 			}
@@ -162,7 +220,7 @@ func ruleLines(source []byte) []int {
 	return lines
 }
 
-func (r *Rule) validate(c *devices.Catalogue) error {
+func (r *Rule) validate(c *devices.Catalogue, anew bool) error {
 	if r.ID == "" || strings.Trim(r.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(r.ID) > 64 {
 		return errors.New("an id has lower-case letters, digits and '-', 64 at most")
 	}
@@ -173,7 +231,7 @@ func (r *Rule) validate(c *devices.Catalogue) error {
 		for _, part := range []struct {
 			name  string
 			empty bool
-		}{{"owner", r.Owner == ""}, {"head", r.Head == ""}, {"response", len(r.Response) == 0}} {
+		}{{"owner", r.Owner == ""}, {"head", r.Head == ""}, {"response", len(r.Response) == 0}, {"procedure", anew && len(r.Procedure) == 0}} {
 			if part.empty {
 				return fmt.Errorf("%s is missing; give one, or set disabled: true", part.name)
 			}
@@ -190,6 +248,9 @@ func (r *Rule) validate(c *devices.Catalogue) error {
 				return fmt.Errorf("%s: language %q; use vi and en", name, lang)
 			}
 		}
+	}
+	if err := r.checkMore(); err != nil {
+		return err
 	}
 	for lang, text := range r.Message {
 		if err := checkTemplate(text); err != nil {
@@ -228,18 +289,115 @@ func (w *When) validate(c *devices.Catalogue) error {
 			return errors.New("silence: give one of after and intervals")
 		}
 	}
-	for _, z := range []*ZoneSet{w.Enter, w.Leave} {
-		if z != nil {
-			n++
-			if z.Layer == "" {
-				return errors.New("enter and leave need a layer")
-			}
+	part := func(name string, given bool, check func() error) (err error) {
+		if !given {
+			return nil
 		}
+		n++
+		if err = check(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}
+	err := errors.Join(
+		part("enter", w.Enter != nil, func() error { return w.Enter.validate() }),
+		part("leave", w.Leave != nil, func() error { return w.Leave.validate() }),
+		part("change", w.Change != nil, func() error { return w.Change.validate(c) }),
+		part("flat", w.Flat != nil, func() error { return w.Flat.validate(c) }),
+		part("neighbours", w.Neighbours != nil, func() error { return w.Neighbours.validate(c) }),
+		part("aggregate", w.Aggregate != nil, func() error { return w.Aggregate.validate(c) }),
+		part("cluster", w.Cluster != nil, func() error { return w.Cluster.validate(c) }),
+		part("dwell", w.Dwell != nil, func() error { return errors.Join(w.Dwell.ZoneSet.validate(), w.Dwell.Delay.validate()) }),
+		part("speed", w.Speed != nil, func() error {
+			return errors.Join(w.Speed.ZoneSet.validate(), w.Speed.Level.validate(), w.Speed.Delay.validate())
+		}),
+		part("composite", w.Composite != nil, func() error { return w.Composite.validate() }),
+		part("expr", w.Expr != nil, func() error { return w.Expr.compile(c) }),
+	)
+	if err != nil {
+		return err
 	}
 	if n != 1 {
-		return errors.New("when: give exactly one of threshold, silence, enter and leave")
+		return errors.New("when: give exactly one condition: threshold, silence, enter, leave, change, flat, neighbours, aggregate, cluster, dwell, speed, composite or expr")
 	}
 	return nil
+}
+
+// checkMore checks what a rule may say besides.
+func (r *Rule) checkMore() error {
+	if r.Category != "" && !slices.Contains(categories, r.Category) {
+		return fmt.Errorf("category %q: use one of %s", r.Category, strings.Join(categories, ", "))
+	}
+	for _, lang := range []string{"vi", "en"} {
+		if len(r.Procedure) > 0 && len(r.Procedure[lang]) == 0 {
+			return fmt.Errorf("procedure.%s is missing", lang)
+		}
+	}
+	for lang, steps := range r.Procedure {
+		if lang != "vi" && lang != "en" {
+			return fmt.Errorf("procedure: language %q; use vi and en", lang)
+		}
+		if len(steps) > 50 || slices.Contains(steps, "") {
+			return fmt.Errorf("procedure.%s: fifty steps at most, and none of them empty", lang)
+		}
+	}
+	if r.Schedule != nil {
+		if err := r.Schedule.validate(); err != nil {
+			return fmt.Errorf("schedule: %w", err)
+		}
+	}
+	for i := range r.Priorities {
+		p := &r.Priorities[i]
+		if p.Priority < 1 || p.Priority > 4 {
+			return fmt.Errorf("priorities: priority %d: use 1 (worst) to 4", p.Priority)
+		}
+		if err := p.While.validate(); err != nil {
+			return fmt.Errorf("priorities: while: %w", err)
+		}
+	}
+	if r.Valid != "" {
+		if err := (&Schedule{Dates: []string{r.Valid}}).validate(); err != nil {
+			return fmt.Errorf("valid: %w", err)
+		}
+	}
+	return nil
+}
+
+// judges tells whether the rule is about that time.
+func (r *Rule) judges(at int64, calendar *time.Location) bool {
+	if r.Valid != "" && !(&Schedule{Dates: []string{r.Valid}}).holds(at, calendar) {
+		return false
+	}
+	return r.Schedule.holds(at, calendar)
+}
+
+// priority is that of an alarm raised at a time.
+func (r *Rule) priority(at int64, calendar *time.Location) int {
+	for i := range r.Priorities {
+		if r.Priorities[i].While.holds(at, calendar) {
+			return r.Priorities[i].Priority
+		}
+	}
+	return r.Priority
+}
+
+// quantity is the one that a reading must have for the rule to look at it.
+func (w *When) quantity() devices.Quantity {
+	switch {
+	case w.Threshold != nil:
+		return w.Threshold.Quantity
+	case w.Change != nil:
+		return w.Change.Quantity
+	case w.Flat != nil:
+		return w.Flat.Quantity
+	case w.Neighbours != nil:
+		return w.Neighbours.Quantity
+	case w.Aggregate != nil:
+		return w.Aggregate.Quantity
+	case w.Cluster != nil:
+		return w.Cluster.Quantity
+	}
+	return ""
 }
 
 func (t *Threshold) validate(c *devices.Catalogue) error {
@@ -247,19 +405,17 @@ func (t *Threshold) validate(c *devices.Catalogue) error {
 	if !ok {
 		return fmt.Errorf("quantity %q is not in the catalogue", t.Quantity)
 	}
-	if (t.Above == nil) == (t.Below == nil) {
-		return errors.New("give one of above and below")
-	}
-	for _, level := range []*float64{t.Above, t.Below, t.Clear, &t.Wraps} {
-		if level != nil && (math.IsNaN(*level) || math.IsInf(*level, 0)) {
-			return errors.New("a level is a finite number")
+	if t.Ref != "" {
+		if t.Above != nil || t.Below != nil || t.Clear != nil || t.Step == "" || !(t.ClearBy >= 0) || math.IsInf(t.ClearBy, 0) {
+			return errors.New("ref takes the place of above, below and clear: give level, and clear_by if you like")
 		}
+	} else if t.Step != "" || t.ClearBy != 0 {
+		return errors.New("level and clear_by belong to ref")
+	} else if err := t.Level.validate(); err != nil {
+		return err
 	}
-	if t.Clear != nil && t.Above != nil && *t.Clear > *t.Above {
-		return fmt.Errorf("clear %g is above %g: it would never be well", *t.Clear, *t.Above)
-	}
-	if t.Clear != nil && t.Below != nil && *t.Clear < *t.Below {
-		return fmt.Errorf("clear %g is below %g: it would never be well", *t.Clear, *t.Below)
+	if math.IsNaN(t.Wraps) || math.IsInf(t.Wraps, 0) {
+		return errors.New("wraps is a finite number")
 	}
 	if t.For < 0 || t.ClearFor < 0 || t.Rate < 0 || t.Wraps < 0 {
 		return errors.New("for, clear_for, rate and wraps are not negative")
@@ -271,25 +427,6 @@ func (t *Threshold) validate(c *devices.Catalogue) error {
 		return fmt.Errorf("%s is a counter: its value says nothing, give rate", t.Quantity)
 	}
 	return nil
-}
-
-func (t *Threshold) limit() float64 {
-	if t.Above != nil {
-		return *t.Above
-	}
-	return *t.Below
-}
-
-// beyond reports whether v is an alarm for a condition that is on or not.
-func (t *Threshold) beyond(on bool, v float64) bool {
-	limit := t.limit()
-	if on && t.Clear != nil {
-		limit = *t.Clear
-	}
-	if t.Above != nil {
-		return v >= limit
-	}
-	return v <= limit
 }
 
 // covers reports whether the rule is about a device of the profile at all;
@@ -324,9 +461,15 @@ func (r *Rule) inZones(zones []devices.ZoneRef) bool {
 
 // sameCondition reports whether what is remembered for old goes on to mean
 // something for r.
-func (r *Rule) sameCondition(old *Rule) bool { return reflect.DeepEqual(r.When, old.When) }
+func (r *Rule) sameCondition(old *Rule) bool {
+	a, b := r.When, old.When
+	if a.Expr != nil && b.Expr != nil { // what they compile to are pointers
+		a.Expr, b.Expr = &Expr{Source: a.Expr.Source, Delay: a.Expr.Delay}, &Expr{Source: b.Expr.Source, Delay: b.Expr.Delay}
+	}
+	return reflect.DeepEqual(a, b)
+}
 
-var placeholders = []string{"device", "name", "value", "unit", "threshold", "zone"}
+var placeholders = []string{"device", "name", "value", "unit", "threshold", "zone", "count"}
 
 func checkTemplate(text string) error {
 	for rest := text; ; {
@@ -344,7 +487,7 @@ func checkTemplate(text string) error {
 
 // fill writes a message in every language of the template. Numbers have the
 // digits of their quantity, and a comma in Vietnamese.
-func fill(template map[string]string, a *Alarm, name string, digits int) map[string]string {
+func fill(template map[string]string, a *Alarm, name string, digits, count int) map[string]string {
 	out := make(map[string]string, len(template))
 	zone := ""
 	if len(a.Zones) > 0 {
@@ -365,7 +508,7 @@ func fill(template map[string]string, a *Alarm, name string, digits int) map[str
 		}
 		out[lang] = strings.NewReplacer(
 			"{device}", string(a.Device), "{name}", name, "{value}", number(a.Value),
-			"{unit}", a.Unit, "{threshold}", number(a.Threshold), "{zone}", zone,
+			"{unit}", a.Unit, "{threshold}", number(a.Threshold), "{zone}", zone, "{count}", strconv.Itoa(count),
 		).Replace(text)
 	}
 	return out

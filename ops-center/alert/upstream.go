@@ -34,6 +34,9 @@ func (e *engine) due(now, start int64) []quiet {
 		}
 		for _, r := range w.silence {
 			at := w.silentFrom(r, start)
+			if !r.judges(now, e.calendar) {
+				continue
+			}
 			if a := w.alarms[r.ID]; now >= at && (a == nil || !a.Active) {
 				out = append(out, quiet{w, r, at})
 			}
