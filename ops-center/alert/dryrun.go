@@ -1,0 +1,266 @@
+package alert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"vonglau/devices"
+)
+
+// Trial is a dry run: rules judged over readings of the past, by the engine that
+// judges those of now. Nothing of it is kept or shown to anybody else.
+type Trial struct {
+	Source   []byte
+	From, To time.Time
+	// Feed gives the readings of devices of [from, to) in the order of time, in
+	// as many messages as it likes, and stops when told. It is asked for the
+	// quantities that the rules need and for no others.
+	Feed func(ctx context.Context, devices []*devices.Device, quantities []devices.Quantity, from, to time.Time, each func(*devices.Message) error) error
+	// Progress, when given, is told from time to time how far it is, 0 to 1.
+	Progress func(done float64, readings int)
+}
+
+// The bounds of a trial. One that goes over them tells so and gives what it has.
+const (
+	maxTrialDays     = 92
+	maxTrialAlarms   = 5000
+	maxTrialReadings = 20_000_000
+)
+
+// TrialAlarm is an alarm that would have been.
+type TrialAlarm struct {
+	Rule     string            `json:"rule"`
+	Entity   string            `json:"entity"`
+	Device   devices.ID        `json:"device,omitempty"`
+	Priority int               `json:"priority"`
+	Raised   time.Time         `json:"raised"`
+	Cleared  *time.Time        `json:"cleared,omitempty"`
+	Value    *float64          `json:"value,omitempty"`
+	Unit     string            `json:"unit,omitempty"`
+	Message  map[string]string `json:"message"`
+}
+
+// RuleTrial is what one rule would have done.
+type RuleTrial struct {
+	Rule  string `json:"rule"`
+	Count int    `json:"count"`
+	// Days counts by day, in the city's calendar.
+	Days map[string]int `json:"days,omitempty"`
+	// Seconds is how long its alarms held together.
+	Seconds float64 `json:"seconds"`
+}
+
+// Busy is an entity with many alarms.
+type Busy struct {
+	Entity string `json:"entity"`
+	Count  int    `json:"count"`
+}
+
+// TrialResult is what a trial found.
+type TrialResult struct {
+	From     time.Time    `json:"from"`
+	To       time.Time    `json:"to"`
+	Readings int          `json:"readings"`
+	Devices  int          `json:"devices"`
+	Alarms   []TrialAlarm `json:"alarms"`
+	Total    int          `json:"total"`
+	Rules    []RuleTrial  `json:"rules"`
+	Busiest  []Busy       `json:"busiest"`
+	Mix      Mix          `json:"mix"`
+	// Notes say what a trial cannot know, or left out.
+	Notes []string `json:"notes"`
+}
+
+var errTrialFull = errors.New("the trial has as many readings as it takes")
+
+// Try runs a trial. It takes no lock of the running engine but to read the
+// thresholds, and ends when the context does.
+func (s *Alarms) Try(ctx context.Context, t Trial) (*TrialResult, error) {
+	rules, err := ParseRules(t.Source, s.opt.Register.Catalogue())
+	if err != nil {
+		return nil, &Invalid{err}
+	}
+	if !t.From.Before(t.To) || t.To.Sub(t.From) > maxTrialDays*24*time.Hour {
+		return nil, &Invalid{fmt.Errorf("a trial is of a time that ends after it begins, %d days at most", maxTrialDays)}
+	}
+	s.mu.Lock()
+	limits := s.engine.limits
+	s.mu.Unlock()
+
+	e := newEngine(s.opt.Register, s.opt.ZoneName, s.opt.Place)
+	e.calendar, e.limits = s.opt.Calendar, limits
+	e.adopt(rules, t.From.UnixMilli())
+	list, quantities, silence := covered(e, s.opt.Register)
+	out := &TrialResult{From: t.From, To: t.To, Devices: len(list), Alarms: []TrialAlarm{}, Notes: []string{}}
+	if silence {
+		out.Notes = append(out.Notes, "silence is judged by what the store has: readings kept by a device and sent late count as in time")
+	}
+	c := &collector{out: out, open: map[key]int{}, rules: map[string]*RuleTrial{}, busy: map[string]int{}, calendar: s.opt.Calendar}
+	for i := range rules {
+		c.rules[rules[i].ID] = &RuleTrial{Rule: rules[i].ID, Days: map[string]int{}}
+	}
+	tick, told := t.From, time.Now()
+	pass := func(to time.Time) {
+		for silence && !tick.After(to) {
+			e.tick(tick.UnixMilli(), t.From.UnixMilli())
+			c.take(e)
+			tick = tick.Add(time.Minute)
+		}
+	}
+	err = t.Feed(ctx, list, quantities, t.From, t.To, func(m *devices.Message) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		pass(m.Received)
+		e.message(m)
+		c.take(e)
+		if out.Readings++; out.Readings >= maxTrialReadings {
+			return errTrialFull
+		}
+		if t.Progress != nil && out.Readings%1000 == 0 && time.Since(told) > time.Second {
+			told = time.Now()
+			t.Progress(m.Received.Sub(t.From).Seconds()/t.To.Sub(t.From).Seconds(), out.Readings)
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errTrialFull):
+		out.Notes = append(out.Notes, fmt.Sprintf("it ended after %d readings; try a shorter time or fewer devices", maxTrialReadings))
+	case err != nil:
+		return nil, err
+	default:
+		pass(t.To)
+	}
+	c.finish()
+	return out, ctx.Err()
+}
+
+// covered gives the devices that the rules judge, and the quantities.
+func covered(e *engine, r *devices.Register) (list []*devices.Device, quantities []devices.Quantity, silence bool) {
+	add := func(q devices.Quantity) {
+		if q != "" && !slices.Contains(quantities, q) {
+			quantities = append(quantities, q)
+		}
+	}
+	places := false
+	for _, rule := range e.rules {
+		if rule.Disabled {
+			continue
+		}
+		c := &rule.When
+		add(c.quantity())
+		if c.Expr != nil {
+			for _, q := range c.Expr.quantities {
+				add(q)
+			}
+		}
+		if c.Speed != nil {
+			add("speed")
+		}
+		silence = silence || c.Silence != nil
+		places = places || c.Enter != nil || c.Leave != nil || c.Dwell != nil || c.Silence != nil
+	}
+	for _, d := range r.List() {
+		p, ok := r.Catalogue().Profile(d.Profile)
+		if !ok || d.State != devices.Active {
+			continue
+		}
+		judged := slices.ContainsFunc(e.index.of(d, p), func(rule *Rule) bool { return rule.covers(d, p) })
+		for _, rules := range e.index.byZone {
+			judged = judged || slices.ContainsFunc(rules, func(rule *Rule) bool { return rule.covers(d, p) })
+		}
+		if !judged {
+			continue
+		}
+		list = append(list, d)
+		if places {
+			add(p.Main) // any reading tells that a device is there, and where
+		}
+	}
+	slices.SortFunc(list, func(a, b *devices.Device) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	slices.Sort(quantities)
+	return list, quantities, silence
+}
+
+// collector makes alarms of transitions.
+type collector struct {
+	out      *TrialResult
+	open     map[key]int // into out.Alarms; -1 for one beyond the bound
+	since    map[key]time.Time
+	rules    map[string]*RuleTrial
+	busy     map[string]int
+	calendar *time.Location
+	counts   [4]int
+}
+
+func (c *collector) take(e *engine) {
+	for _, t := range e.outbox {
+		a := &t.Alarm
+		k := a.key()
+		if c.since == nil {
+			c.since = map[key]time.Time{}
+		}
+		began, running := c.since[k]
+		switch {
+		case a.Active && a.State != Suppressed && !running:
+			c.since[k] = t.At
+			c.out.Total++
+			c.counts[max(1, min(4, a.Priority))-1]++
+			c.busy[a.Entity]++
+			r := c.rules[a.Rule]
+			r.Count++
+			r.Days[t.At.In(c.calendar).Format(time.DateOnly)]++
+			c.open[k] = -1
+			if len(c.out.Alarms) < maxTrialAlarms {
+				c.open[k] = len(c.out.Alarms)
+				c.out.Alarms = append(c.out.Alarms, TrialAlarm{
+					Rule: a.Rule, Entity: a.Entity, Device: a.Device, Priority: a.Priority, Raised: t.At,
+					Value: a.Value, Unit: a.Unit, Message: a.Message,
+				})
+			}
+		case !a.Active && running:
+			at := t.At
+			c.rules[a.Rule].Seconds += at.Sub(began).Seconds()
+			if i := c.open[k]; i >= 0 {
+				c.out.Alarms[i].Cleared = &at
+			}
+			delete(c.since, k)
+			delete(c.open, k)
+		}
+		// Nobody acknowledges in a trial: an alarm that is over is done with.
+		if a.State == Returned {
+			over := *a
+			over.State = Normal
+			e.put(k, over)
+		}
+	}
+	e.outbox = e.outbox[:0]
+}
+
+func (c *collector) finish() {
+	for k, began := range c.since {
+		c.rules[k.rule].Seconds += c.out.To.Sub(began).Seconds()
+	}
+	for _, r := range c.rules {
+		c.out.Rules = append(c.out.Rules, *r)
+	}
+	slices.SortFunc(c.out.Rules, func(a, b RuleTrial) int { return strings.Compare(a.Rule, b.Rule) })
+	for id, n := range c.busy {
+		c.out.Busiest = append(c.out.Busiest, Busy{id, n})
+	}
+	slices.SortFunc(c.out.Busiest, func(a, b Busy) int {
+		if a.Count != b.Count {
+			return b.Count - a.Count
+		}
+		return strings.Compare(a.Entity, b.Entity)
+	})
+	c.out.Busiest = c.out.Busiest[:min(len(c.out.Busiest), 20)]
+	c.out.Mix = MixOf(c.counts)
+	if c.out.Total > len(c.out.Alarms) {
+		c.out.Notes = append(c.out.Notes, fmt.Sprintf("only the first %d of %d alarms are listed; the counts are of all", len(c.out.Alarms), c.out.Total))
+	}
+}
