@@ -43,6 +43,7 @@ type Alarm struct {
 	// latter is of the moment and not in the log.
 	Because     devices.ID `json:"because,omitempty"`
 	Unreachable int        `json:"unreachable,omitempty"`
+	Life
 	// Changes counts the transitions of this alarm.
 	Changes int `json:"changes"`
 }
@@ -61,6 +62,7 @@ type Zone struct {
 // Acknowledgement says who has seen an alarm.
 type Acknowledgement struct {
 	By   string    `json:"by"`
+	ByID string    `json:"byId,omitempty"`
 	At   time.Time `json:"at"`
 	Note string    `json:"note,omitempty"`
 }
@@ -69,6 +71,11 @@ type Acknowledgement struct {
 type Actor struct {
 	Name string `json:"name"`
 	Role string `json:"role"`
+	// ID names the account, Department where it belongs.
+	ID         string `json:"id,omitempty"`
+	Department string `json:"department,omitempty"`
+	// For is on whose behalf, when it was not the actor's own idea.
+	For string `json:"for,omitempty"`
 }
 
 // engineActor is the actor of what the rules do.
@@ -105,10 +112,16 @@ type Conflict struct {
 }
 
 func (c *Conflict) Error() string {
-	if a := c.Alarm.Acknowledged; a != nil && c.Event == Ack {
-		return fmt.Sprintf("alarm %s was acknowledged by %s at %s", c.Alarm.ID, a.By, a.At.Format(time.RFC3339))
+	a := &c.Alarm
+	switch {
+	case a.Claimed != nil && (a.Last == nil || a.Last.Event == Hold || a.Last.By != a.Claimed.By):
+		return fmt.Sprintf("alarm %s is claimed by %s until %s", a.ID, a.Claimed.By, a.Claimed.Until.Format(time.RFC3339))
+	case a.Acknowledged != nil && c.Event == Ack:
+		return fmt.Sprintf("alarm %s was acknowledged by %s at %s", a.ID, a.Acknowledged.By, a.Acknowledged.At.Format(time.RFC3339))
+	case a.Last != nil:
+		return fmt.Sprintf("alarm %s is %s: the last act was %s by %s at %s", a.ID, a.State, a.Last.Event, a.Last.By, a.Last.At.Format(time.RFC3339))
 	}
-	return fmt.Sprintf("alarm %s is %s: %s means nothing there", c.Alarm.ID, c.Alarm.State, c.Event)
+	return fmt.Sprintf("alarm %s is %s after %d changes: %s does not fit there", a.ID, a.State, a.Changes, c.Event)
 }
 
 // key names an alarm's condition: there is at most one alarm of each. device is

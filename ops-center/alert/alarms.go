@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +44,16 @@ type Options struct {
 	// Silence is not judged while there are any: what looks like a silent city
 	// may be a slow reader. Nil counts as none.
 	Behind func() int64
+	// Limits bound what people may do to alarms; DefaultLimits when zero.
+	Limits Limits
+	// Checkpoints keep the open alarms at times, so that a time in the past is
+	// found without reading the whole log. Nil reads it.
+	Checkpoints Checkpoints
+	// Operators gives how many work a shift at a time; nil counts as one. A
+	// number below one counts as one.
+	Operators func(at time.Time) int
+	// Calendar is the city's, for the hours and days that rules name; UTC when nil.
+	Calendar *time.Location
 	// SaveEvery bounds how much of the journal is read again after a crash; 10 s.
 	SaveEvery time.Duration
 	// Now is the server's clock, time.Now when nil.
@@ -62,6 +71,15 @@ func (o *Options) validate() error {
 	}
 	if o.Behind == nil {
 		o.Behind = func() int64 { return 0 }
+	}
+	if err := o.Limits.validate(); err != nil {
+		return err
+	}
+	if o.Operators == nil {
+		o.Operators = func(time.Time) int { return 1 }
+	}
+	if o.Calendar == nil {
+		o.Calendar = time.UTC
 	}
 	if o.SaveEvery <= 0 {
 		o.SaveEvery = 10 * time.Second
@@ -87,6 +105,8 @@ type Alarms struct {
 	mu          sync.Mutex
 	engine      *engine
 	source      []byte // of the rules
+	limitSource []byte // of the thresholds
+	versions    versions
 	subscribers []func(Alarm)
 	seq         uint64 // of the newest journal entry handled
 	// The end of the log as far as it was seen: the sequence and the number of
@@ -97,31 +117,17 @@ type Alarms struct {
 	pending []byte
 	unsure  bool      // an append failed, and may have been done all the same
 	dirty   [256]bool // shards that changed since they were saved
-	saved   time.Time
-}
-
-// board is the open alarms as they are shown.
-type board struct {
-	mu       sync.RWMutex
-	byID     map[string]Alarm
-	byDevice map[devices.ID]map[string]Alarm
-}
-
-func (b *board) set(a Alarm) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if a.State == Normal {
-		delete(b.byID, a.ID)
-		delete(b.byDevice[a.Device], a.ID)
-		if len(b.byDevice[a.Device]) == 0 {
-			delete(b.byDevice, a.Device)
-		}
-		return
-	}
-	if b.byDevice[a.Device] == nil {
-		b.byDevice[a.Device] = map[string]Alarm{}
-	}
-	b.byID[a.ID], b.byDevice[a.Device][a.ID] = a, a
+	plans   []Plan
+	// inhibited is by rule, of the version inhibitedAt of the rules.
+	inhibited   map[string][]inhibition
+	inhibitedAt int
+	chatter     chatter
+	closed      closedAlarms
+	flood       floodMeter
+	// floodWatchers are told when a flood begins and ends.
+	floodWatchers []func(Flood)
+	index         index
+	saved         time.Time
 }
 
 type metrics struct {
@@ -139,12 +145,23 @@ func Open(ctx context.Context, o Options) (*Alarms, error) {
 		return nil, err
 	}
 	s := &Alarms{opt: o, start: o.Now(), saved: o.Now()}
-	s.board.byID, s.board.byDevice = map[string]Alarm{}, map[devices.ID]map[string]Alarm{}
+	s.board.init()
+	s.chatter = chatter{}
 	s.engine = newEngine(o.Register, o.ZoneName, o.Place)
+	s.engine.calendar = o.Calendar
+	s.engine.mark = func(id devices.ID) { s.dirty[shard(id)] = true }
+	s.engine.dress = s.dress
 	if err := s.load(ctx); err != nil {
 		return nil, fmt.Errorf("loading the alarms: %w", err)
 	}
+	s.loaded()
 	s.register(o.Metrics)
+	if err := s.loadMarks(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.recent(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.catchUp(ctx); err != nil {
 		return nil, fmt.Errorf("reading the log of alarms: %w", err)
 	}
@@ -162,6 +179,7 @@ func (s *Alarms) register(r prometheus.Registerer) {
 		return
 	}
 	r.MustRegister(s.metrics.transitions, s.metrics.late, s.metrics.breaks, s.metrics.failures)
+	s.engine.meter(r)
 	for p := 1; p <= 4; p++ {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "vonglau_alarms_open", Help: "Open alarms, by priority.", ConstLabels: prometheus.Labels{"priority": strconv.Itoa(p)},
@@ -169,16 +187,7 @@ func (s *Alarms) register(r prometheus.Registerer) {
 	}
 }
 
-func (s *Alarms) open(priority int) (n float64) {
-	s.board.mu.RLock()
-	defer s.board.mu.RUnlock()
-	for _, a := range s.board.byID {
-		if a.Priority == priority {
-			n++
-		}
-	}
-	return n
-}
+func (s *Alarms) open(priority int) float64 { return float64(s.board.count(priority)) }
 
 // Next is the journal sequence to go on from after Open: everything before it
 // is in what was loaded.
@@ -225,6 +234,9 @@ func (s *Alarms) Tick(ctx context.Context, now time.Time) error {
 	if !behind {
 		s.engine.tick(now.UnixMilli(), s.start.UnixMilli())
 	}
+	s.expire(now)
+	s.chatter.sweep(now.UnixMilli())
+	s.watchFlood(now)
 	if err := s.flush(ctx); err != nil {
 		return err
 	}
@@ -234,24 +246,7 @@ func (s *Alarms) Tick(ctx context.Context, now time.Time) error {
 
 // Apply puts a rule file in force, all of it or, on an error, nothing.
 func (s *Alarms) Apply(ctx context.Context, source []byte) error {
-	rules, err := ParseRules(source, s.opt.Register.Catalogue())
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.flush(ctx); err != nil {
-		return err
-	}
-	if err := s.opt.Store.Put(ctx, keyRules, source); err != nil {
-		return fmt.Errorf("keeping the rules: %w", err)
-	}
-	s.source = slices.Clone(source)
-	s.engine.adopt(rules, s.opt.Now().UnixMilli())
-	for id := range s.engine.fleet {
-		s.dirty[shard(id)] = true
-	}
-	return s.flush(ctx)
+	return s.ApplyAs(ctx, source, Actor{}, "")
 }
 
 // Source is the rule file in force, empty before the first.
@@ -271,92 +266,6 @@ func (s *Alarms) Rules() []Rule {
 	}
 	slices.SortFunc(out, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 	return out
-}
-
-// List gives the open alarms, the most urgent first and of those the newest; the
-// ones that are not shown come last. The silence of a node tells how many devices
-// behind it are silent with it.
-func (s *Alarms) List() []Alarm {
-	s.board.mu.RLock()
-	out := slices.Collect(maps.Values(s.board.byID))
-	s.board.mu.RUnlock()
-	behind := map[devices.ID]int{}
-	for i := range out {
-		if out[i].Because != "" && out[i].State == Suppressed {
-			behind[out[i].Because]++
-		}
-	}
-	for i := range out {
-		if a := &out[i]; a.silence() && a.State != Suppressed {
-			a.Unreachable = behind[a.Device]
-		}
-	}
-	slices.SortFunc(out, func(a, b Alarm) int {
-		return cmp.Or(cmp.Compare(hidden(a), hidden(b)), cmp.Compare(a.Priority, b.Priority), b.Raised.Compare(a.Raised), cmp.Compare(a.ID, b.ID))
-	})
-	return out
-}
-
-// hidden sorts the alarms that ask for nobody behind the others.
-func hidden(a Alarm) int {
-	if a.State.Shown() {
-		return 0
-	}
-	return 1
-}
-
-// Get finds an open alarm.
-func (s *Alarms) Get(id string) (Alarm, bool) {
-	s.board.mu.RLock()
-	defer s.board.mu.RUnlock()
-	a, ok := s.board.byID[id]
-	return a, ok
-}
-
-// Worst is the most urgent priority among a device's shown alarms, 0 when there
-// is none.
-func (s *Alarms) Worst(id devices.ID) int {
-	s.board.mu.RLock()
-	defer s.board.mu.RUnlock()
-	worst := 0
-	for _, a := range s.board.byDevice[id] {
-		if a.State.Shown() && (worst == 0 || a.Priority < worst) {
-			worst = a.Priority
-		}
-	}
-	return worst
-}
-
-// Acknowledge records that who has seen the alarm. The second of two gets a
-// *Conflict that shows what the first did.
-func (s *Alarms) Acknowledge(ctx context.Context, id string, who Actor, note string) (Alarm, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.flush(ctx); err != nil {
-		return Alarm{}, err
-	}
-	k, ok := s.engine.byID[id]
-	if !ok {
-		return Alarm{}, fmt.Errorf("acknowledging %.120q: %w", id, ErrNoAlarm)
-	}
-	now := s.opt.Now().UTC().Truncate(time.Millisecond)
-	t := s.engine.draft(k, Ack, now, who, note, func(a *Alarm) {
-		a.Acknowledged = &Acknowledgement{By: who.Name, At: now, Note: note}
-	})
-	if t == nil {
-		return Alarm{}, &Conflict{Event: Ack, Alarm: *s.engine.alarms[k]}
-	}
-	// Unlike what the rules find, an operator's act that failed did not happen,
-	// so it takes effect after it is on disk.
-	data, err := s.encode(t)
-	if err != nil {
-		return Alarm{}, err
-	}
-	if err := s.append(ctx, t, data); err != nil {
-		return Alarm{}, err
-	}
-	s.fold(t)
-	return t.Alarm, nil
 }
 
 // Subscribe calls f with an alarm after each of its transitions. f must not
@@ -417,6 +326,7 @@ func (s *Alarms) publish(t *Transition) {
 	s.metrics.transitions.WithLabelValues(string(t.Event)).Inc()
 	s.dirty[shard(t.Alarm.key().device)] = true
 	s.board.set(t.Alarm)
+	s.follow(t)
 	for _, f := range s.subscribers {
 		f(t.Alarm)
 	}
@@ -424,6 +334,10 @@ func (s *Alarms) publish(t *Transition) {
 
 // fold applies a transition that is in the log.
 func (s *Alarms) fold(t *Transition) {
+	if t.From == Normal && t.To == Normal { // of an alarm that is over; there may be another
+		s.publish(t)
+		return
+	}
 	s.engine.put(t.Alarm.key(), t.Alarm)
 	s.publish(t)
 }
@@ -531,10 +445,11 @@ type head struct {
 
 // memory is what is kept of one device.
 type memory struct {
-	Newest int64             `json:"n"`
-	Heard  int64             `json:"h"`
-	Tracks map[string]*track `json:"t,omitempty"`
-	Alarms map[string]*Alarm `json:"a,omitempty"`
+	Newest int64                         `json:"n"`
+	Heard  int64                         `json:"h"`
+	Tracks map[string]*track             `json:"t,omitempty"`
+	Alarms map[string]*Alarm             `json:"a,omitempty"`
+	Recent map[devices.Quantity][]sample `json:"r,omitempty"`
 }
 
 func (s *Alarms) load(ctx context.Context) error {
@@ -542,13 +457,17 @@ func (s *Alarms) load(ctx context.Context) error {
 		switch {
 		case k == keyRules:
 			s.source = slices.Clone(value)
-			rules, err := ParseRules(value, s.opt.Register.Catalogue())
+			rules, err := parseRules(value, s.opt.Register.Catalogue(), false)
 			if err != nil { // the catalogue changed; readings must go on all the same
 				s.opt.Log.Error("the rules that were in force no longer fit and judge nothing until they are applied again", "error", err)
 				return nil
 			}
 			for i := range rules {
 				s.engine.rules[rules[i].ID] = &rules[i]
+			}
+		case k == keyPlans:
+			if err := json.Unmarshal(value, &s.plans); err != nil {
+				return fmt.Errorf("%s: %w", k, err)
 			}
 		case k == keyHead:
 			var h head
@@ -563,7 +482,7 @@ func (s *Alarms) load(ctx context.Context) error {
 			}
 			for id, m := range entries {
 				w := s.engine.entry(id)
-				w.newest, w.heard, w.floor = m.Newest, m.Heard, m.Newest
+				w.newest, w.heard, w.floor, w.recent = m.Newest, m.Heard, m.Newest, m.Recent
 				for rule, tr := range m.Tracks {
 					if tr != nil {
 						w.tracks[rule] = tr
@@ -576,6 +495,8 @@ func (s *Alarms) load(ctx context.Context) error {
 					}
 				}
 			}
+		default:
+			return s.loadMore(k, value)
 		}
 		return nil
 	})
@@ -588,6 +509,7 @@ func (s *Alarms) saveIfDue(ctx context.Context) {
 		return
 	}
 	s.saved = s.opt.Now()
+	s.checkpoint(ctx)
 	if err := s.save(ctx); err != nil {
 		s.metrics.failures.Inc()
 		s.opt.Log.Warn("what the alarm rules remember was not saved; after a restart more of the journal is read again", "error", err)
@@ -610,7 +532,7 @@ func (s *Alarms) save(ctx context.Context) error {
 			delete(s.engine.fleet, id)
 			continue
 		}
-		m := memory{Newest: w.newest, Heard: w.heard, Alarms: w.alarms}
+		m := memory{Newest: w.newest, Heard: w.heard, Alarms: w.alarms, Recent: w.recent}
 		for rule, tr := range w.tracks {
 			if tr.idle() {
 				continue

@@ -28,7 +28,34 @@ const (
 	Unsuppress Event = "unsuppress"
 	Remove     Event = "remove_from_service"
 	Restore    Event = "return_to_service"
+
+	// The ones below say something about an alarm and leave it where it is.
+	Hold      Event = "claim"
+	LetGo     Event = "release" // by the operator or at the end of its time
+	Say       Event = "comment"
+	Assign    Event = "assign"
+	Accept    Event = "accept"
+	Decline   Event = "return" // to whoever assigned it
+	MarkFalse Event = "mark_false"
 )
+
+// note reports whether an event leaves the state as it is.
+func (e Event) note() bool {
+	switch e {
+	case Hold, LetGo, Say, Assign, Accept, Decline, MarkFalse:
+		return true
+	}
+	return false
+}
+
+// ofPeople reports whether an event is an act of a person, on one alarm.
+func (e Event) ofPeople() bool {
+	switch e {
+	case Ack, Shelve, Unshelve, Remove, Restore:
+		return true
+	}
+	return e.note()
+}
 
 // alarmed and calm are what an alarm comes back to when it is shown again: a
 // condition that holds wants to be seen, one that does not is over.
@@ -85,6 +112,9 @@ var moves = map[State]map[Event]struct{ alarmed, calm State }{
 // after the event. ok is false for an event that means nothing in the state,
 // such as an acknowledgement of what is acknowledged.
 func (s State) Move(e Event, active bool) (to State, ok bool) {
+	if e.note() {
+		return s, s != Normal
+	}
 	m, ok := moves[s][e]
 	if !ok {
 		return s, false
@@ -95,7 +125,13 @@ func (s State) Move(e Event, active bool) (to State, ok bool) {
 	return m.calm, true
 }
 
-// Shown reports whether an alarm in this state colours the map and asks for
+// Colours reports whether an alarm in this state colours the map: the condition
+// holds and nobody has put it aside. One that has returned asks to be seen, in
+// the list; on the map it would claim what is no longer so (ISA-18.2 tells the
+// two apart).
+func (s State) Colours() bool { return s == Unacknowledged || s == Acknowledged }
+
+// Shown reports whether an alarm in this state is in the list and asks for
 // somebody.
 func (s State) Shown() bool {
 	return s == Unacknowledged || s == Acknowledged || s == Returned

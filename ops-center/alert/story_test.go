@@ -18,19 +18,21 @@ import (
 
 // A story is readings in and alarms out, at times. Its lines:
 //
-//	device ID PROFILE [simulated] [state=STATE] [upstream=ID]
+//	device ID PROFILE [simulated] [state=STATE] [upstream=ID] [place=LON,LAT] [exercise=DRILL]
 //	                                                 a device in the register
 //	rules … end                                      the rules, without their texts
+//	thresholds … end                                 the register of thresholds
 //	MM:SS ID QUANTITY=VALUE… [in LAYER/CODE…] [at LON,LAT] [event MM:SS]
 //	                                                 a reading arrives (event: when it was taken)
 //	MM:SS tick                                       the clock is looked at
-//	MM:SS ack ALARM-RULE ID by NAME                  an operator acknowledges
+//	MM:SS ack ALARM-RULE ID by NAME [as ROLE] …      an operator acts; story_life_test.go has the acts
 //	MM:SS apply … end                                other rules
 //	MM:SS state ID STATE | remove ID                 the register changes
 //	crash | restart                                  the program ends, without or with good-bye, and starts
 //	log fails | log loses | log works                appends fail, fail after they were done, or work
 //	> EVENT RULE ID TO [VALUE]                       what must have followed, in this order
-//	> conflict NAME | > no alarm | > error           what an act must have answered
+//	> conflict NAME | > refused CODE | > no alarm | > error
+//	                                                 what an act must have answered
 //	= RULE ID STATE [because ID] [with N]            what must be open now, all of it, before the next line
 //
 // After each line there must be no other transition than those told.
@@ -44,6 +46,9 @@ type story struct {
 	log      *memLog
 	now      time.Time
 	alarms   *Alarms
+
+	operators int
+	plan      string // the id of the last one made
 
 	journal []*devices.Message // what was handled or is to be
 	out     []string           // what followed and was not yet told
@@ -87,6 +92,7 @@ func (s *story) open() {
 		ZoneName:  func(z devices.ZoneRef) string { return strings.ToUpper(z.Code) },
 		Now:       func() time.Time { return s.now },
 		SaveEvery: 30 * time.Second,
+		Operators: func(time.Time) int { return max(1, s.operators) },
 	})
 	if err != nil {
 		s.fail("open: %v", err)
@@ -97,7 +103,7 @@ func (s *story) open() {
 		if a.Value != nil {
 			value = " " + strconv.FormatFloat(*a.Value, 'g', 6, 64)
 		}
-		s.out = append(s.out, fmt.Sprintf("%s %s %s%s", a.Rule, a.Device, a.State, value))
+		s.out = append(s.out, fmt.Sprintf("%s %s %s%s", a.Rule, a.Entity, a.State, value))
 	})
 }
 
@@ -148,10 +154,14 @@ func (s *story) tell(in *bufio.Scanner) {
 			if err := s.alarms.Apply(s.t.Context(), fullRules(block())); err != nil {
 				s.fail("%v", err)
 			}
+		case "thresholds":
+			if err := s.alarms.SetThresholds(s.t.Context(), []byte("version: 1\n"+block()), Actor{Name: "test"}, ""); err != nil {
+				s.fail("%v", err)
+			}
 		case "tick":
 			s.answer(s.alarms.Tick(s.t.Context(), s.now))
-		case "ack":
-			s.acknowledge(words[1:])
+		case "ack", "claim", "release", "comment", "assign", "accept", "return", "shelve", "unshelve", "false", "remove-service", "restore", "plan", "unplan", "flood", "note":
+			s.act(verb, words[1:])
 		case "state":
 			if err := s.register.Update(s.t.Context(), devices.ID(words[1]), func(d *devices.Device) error {
 				d.State = devices.LifeState(words[2])
@@ -205,14 +215,13 @@ func (s *story) nothingLeft() {
 
 func (s *story) answer(err error) {
 	var conflict *Conflict
+	var bad *BadAct
 	switch {
 	case err == nil:
 	case errors.As(err, &conflict):
-		by := "nobody"
-		if a := conflict.Alarm.Acknowledged; a != nil {
-			by = a.By
-		}
-		s.out = append(s.out, "conflict "+by)
+		s.out = append(s.out, "conflict "+firstBy(&conflict.Alarm))
+	case errors.As(err, &bad):
+		s.out = append(s.out, "refused "+bad.Code)
 	case errors.Is(err, ErrNoAlarm):
 		s.out = append(s.out, "no alarm")
 	case errors.Is(err, errLog):
@@ -225,10 +234,11 @@ func (s *story) answer(err error) {
 func (s *story) openAlarms(words []string) {
 	var got []string
 	for _, a := range s.alarms.List() {
-		text := fmt.Sprintf("%s %s %s", a.Rule, a.Device, a.State)
+		text := fmt.Sprintf("%s %s %s", a.Rule, a.Entity, a.State)
 		if a.Because != "" {
 			text += fmt.Sprintf(" because %s", a.Because)
 		}
+		text += lifeOf(&a)
 		if a.Unreachable > 0 {
 			text += fmt.Sprintf(" with %d", a.Unreachable)
 		}
@@ -248,6 +258,14 @@ func (s *story) addDevice(words []string) {
 		if up, ok := strings.CutPrefix(w, "upstream="); ok {
 			d.Upstream = devices.ID(up)
 		}
+		if place, ok := strings.CutPrefix(w, "place="); ok {
+			if _, err := fmt.Sscanf(place, "%g,%g", &d.At.Lon, &d.At.Lat); err != nil {
+				s.fail("%v", err)
+			}
+		}
+		if drill, ok := strings.CutPrefix(w, "exercise="); ok {
+			d.Exercise = drill
+		}
 		d.Simulated = d.Simulated || w == "simulated"
 	}
 	if p, ok := s.register.Catalogue().Profile(d.Profile); ok && p.Moving {
@@ -258,21 +276,12 @@ func (s *story) addDevice(words []string) {
 	}
 }
 
-// acknowledge reads: RULE ID by NAME.
-func (s *story) acknowledge(words []string) {
-	id := "gone"
-	for _, a := range s.alarms.List() {
-		if a.Rule == words[0] && string(a.Device) == words[1] {
-			id = a.ID
-		}
-	}
-	_, err := s.alarms.Acknowledge(s.t.Context(), id, Actor{Name: words[3], Role: "operator"}, "seen")
-	s.answer(err)
-}
-
 // reading reads: ID QUANTITY=VALUE… [in LAYER/CODE…] [at LON,LAT] [event MM:SS].
 func (s *story) reading(words []string) {
 	o := devices.Observation{Time: s.now, At: devices.Position{Lon: 106.17, Lat: 20.42}}
+	if d, ok := s.register.Get(devices.ID(words[0])); ok && d.At.Known() {
+		o.At = d.At
+	}
 	mode := ""
 	for _, w := range words[1:] {
 		name, value, assigns := strings.Cut(w, "=")
@@ -339,7 +348,7 @@ func fullRules(short string) []byte {
 			for _, more := range []string{
 				"name: {vi: Luật, en: Rule}", "owner: a department", "head: a head",
 				"message: {vi: '{name} {value} {unit} {zone}', en: '{name} {value} {unit} {zone}'}",
-				"response: {vi: Làm, en: Act}",
+				"response: {vi: Làm, en: Act}", "procedure: {vi: [Làm], en: [Act]}",
 			} {
 				b.WriteString(indent + more + "\n")
 			}

@@ -11,4 +11,4 @@ end
 > loud a returned
 00:20 a noise=90
 > loud a unacknowledged 90
-= loud a unacknowledged
+= loud a unacknowledged chattering

@@ -15,8 +15,8 @@ end
 00:08 a noise=90
 > loud a unacknowledged 90
 crash
-= loud a unacknowledged
+= loud a unacknowledged chattering
 00:09 a noise=50
 > loud a returned
 crash
-= loud a returned
+= loud a returned chattering

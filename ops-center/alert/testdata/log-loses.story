@@ -16,5 +16,5 @@ log loses
 log works
 00:30 tick
 > loud a acknowledged
-00:31 ack loud a by Lan
+00:31 ack loud a by Minh
 > conflict Lan
