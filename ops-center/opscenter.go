@@ -33,6 +33,7 @@ import (
 	"vonglau/devices"
 	"vonglau/geo"
 	"vonglau/ops-center/access"
+	"vonglau/ops-center/audit"
 	"vonglau/ops-center/campaign"
 	"vonglau/ops-center/live"
 	"vonglau/ops-center/scene"
@@ -109,6 +110,14 @@ type Options struct {
 	Resume func(ctx context.Context) error
 	// Wall is the built wall, nil when there is none in this program.
 	Wall fs.FS
+	// Record is what people did and were refused, Names who they are in it; nil
+	// for a server that keeps none. Security takes what may be an attack.
+	Record   *audit.Record
+	Names    *audit.Names
+	Security *audit.Security
+	// Erase closes an account and forgets who it belonged to; false when there is
+	// none of that name.
+	Erase func(ctx context.Context, account string) (bool, error)
 	// Extra are routes of other packages, by pattern of http.ServeMux. They
 	// check their callers themselves.
 	Extra map[string]http.Handler
@@ -124,16 +133,20 @@ type Options struct {
 // api holds what the handlers share.
 type api struct {
 	Options
-	mux      *http.ServeMux
-	huma     huma.API
-	routes   map[string]access.Permission // by pattern
-	unruled  []string                     // patterns that came without one
-	compress func(http.Handler) http.HandlerFunc
-	requests *prometheus.HistogramVec
-	now      func() time.Time
-	patience time.Duration // bodyPatience
-	search   *devices.Search
-	wards    wardIndex
+	mux     *http.ServeMux
+	huma    huma.API
+	routes  map[string]access.Permission // by pattern
+	unruled []string                     // patterns that came without one
+	// operations are the names of the API's operations by pattern, machine the
+	// patterns that devices call.
+	operations map[string]string
+	machine    map[string]bool
+	compress   func(http.Handler) http.HandlerFunc
+	requests   *prometheus.HistogramVec
+	now        func() time.Time
+	patience   time.Duration // bodyPatience
+	search     *devices.Search
+	wards      wardIndex
 }
 
 // New makes the handler of the whole HTTP address.
@@ -167,7 +180,7 @@ func build(opt Options) (*api, error) {
 	if opt.Ready == nil {
 		opt.Ready = func() Readiness { return Readiness{Ready: true} }
 	}
-	a := &api{Options: opt, mux: http.NewServeMux(), routes: make(map[string]access.Permission), now: time.Now, patience: bodyPatience}
+	a := &api{Options: opt, mux: http.NewServeMux(), routes: make(map[string]access.Permission), operations: map[string]string{}, machine: map[string]bool{}, now: time.Now, patience: bodyPatience}
 	a.search = devices.NewSearch(opt.Register)
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(false))
 	if err != nil {
@@ -185,6 +198,7 @@ func build(opt Options) (*api, error) {
 	}
 	a.huma = humago.New(ruledMux{a}, a.config())
 	a.sessionRoutes()
+	a.peopleRoutes()
 	a.deviceRoutes()
 	a.registerRoutes()
 	a.credentialRoutes()
@@ -198,12 +212,15 @@ func build(opt Options) (*api, error) {
 	a.networkRoutes()
 	a.aggregateRoutes()
 	a.statusRoutes()
+	a.auditRoutes()
+	a.securityRoutes()
 	a.liveRoutes()
 	a.sceneRoutes()
 	if err := a.wallRoutes(); err != nil {
 		return nil, err
 	}
 	for pattern, h := range opt.Extra {
+		a.machine[pattern] = true
 		a.handle(pattern, access.Self, h)
 	}
 	a.handle("/", access.Public, http.HandlerFunc(a.notFound))
@@ -244,6 +261,7 @@ func (m ruledMux) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.a.mux.Se
 // route registers an operation of the API with the permission it needs.
 func route[I, O any](a *api, p access.Permission, op huma.Operation, h func(context.Context, *I) (*O, error)) {
 	a.routes[op.Method+" "+op.Path] = p
+	a.operations[op.Method+" "+op.Path] = op.OperationID
 	describe(&op, p)
 	huma.Register(a.huma, op, h)
 }
@@ -258,7 +276,9 @@ func (a *api) handle(pattern string, p access.Permission, h http.Handler) {
 func (a *api) raw(p access.Permission, op huma.Operation, h http.Handler) {
 	describe(&op, p)
 	a.huma.OpenAPI().AddOperation(&op)
-	a.handle(op.Method+" "+strings.Replace(op.Path, "{y}.mvt", "{y}", 1), p, h)
+	pattern := op.Method + " " + strings.Replace(op.Path, "{y}.mvt", "{y}", 1)
+	a.operations[pattern] = op.OperationID
+	a.handle(pattern, p, h)
 }
 
 func describe(op *huma.Operation, p access.Permission) {
@@ -276,11 +296,15 @@ const (
 	answerPatience = 5 * time.Minute
 )
 
-// mount puts a handler behind its permission and measures it.
+// mount puts a handler behind its permission, measures it, and has what it
+// changes or refuses on record before the answer goes out.
 func (a *api) mount(pattern string, p access.Permission, h http.Handler) {
-	guarded := a.Access.Require(p, h, a.deny)
+	guarded := a.Access.Require(p, a.known(pattern, p, h), a.deny)
 	a.mux.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started, rec := time.Now(), &recorder{ResponseWriter: w}
+		if rec.trail, r = a.watched(pattern, p, r); rec.trail != nil && rec.trail.change {
+			w.Header().Set("X-Request-Id", rec.trail.request)
+		}
 		// A connection without deadlines is one of a test.
 		control := http.NewResponseController(w)
 		_ = control.SetReadDeadline(started.Add(a.patience))
@@ -293,6 +317,9 @@ func (a *api) mount(pattern string, p access.Permission, h http.Handler) {
 					problem(rec, http.StatusInternalServerError, "internal error", "the server's log has the cause")
 					p = nil
 				}
+			}
+			if rec.status == 0 && p == nil {
+				rec.WriteHeader(http.StatusOK) // a handler that said nothing
 			}
 			if rec.status != http.StatusSwitchingProtocols {
 				a.requests.WithLabelValues(pattern, fmt.Sprint(max(rec.status, 200))).Observe(time.Since(started).Seconds())
@@ -307,22 +334,39 @@ func (a *api) mount(pattern string, p access.Permission, h http.Handler) {
 	}))
 }
 
-// recorder notes the status of an answer.
+// recorder notes the status of an answer, and lets none out before what was
+// done is on record.
 type recorder struct {
 	http.ResponseWriter
-	status int
+	status   int
+	trail    *trail // nil where nothing is recorded
+	replaced bool   // the answer was another one: the handler's is dropped
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
+	if r.status == 0 && status >= 200 {
 		r.status = status
+		if r.trail != nil && !r.trail.finish(status) {
+			r.status, r.replaced = http.StatusServiceUnavailable, true
+			h := r.Header()
+			for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Content-Disposition"} {
+				h.Del(name)
+			}
+			problem(r.ResponseWriter, r.status, "done, but not on record", "the change was made and its record could not be written yet; it will be as soon as that is possible")
+			return
+		}
 	}
-	r.ResponseWriter.WriteHeader(status)
+	if !r.replaced {
+		r.ResponseWriter.WriteHeader(status)
+	}
 }
 
 func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
-		r.status = http.StatusOK
+		r.WriteHeader(http.StatusOK)
+	}
+	if r.replaced {
+		return len(b), nil
 	}
 	return r.ResponseWriter.Write(b)
 }
@@ -369,7 +413,8 @@ func (a *api) handler() http.Handler {
 }
 
 // deny answers what access refused.
-func (a *api) deny(w http.ResponseWriter, _ *http.Request, r *access.Refusal) {
+func (a *api) deny(w http.ResponseWriter, req *http.Request, r *access.Refusal) {
+	a.refused(req, r)
 	if r.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="vonglau"`) // RFC 6750 section 3
 	}

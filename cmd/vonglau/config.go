@@ -31,6 +31,7 @@ type Config struct {
 	Bridge  BridgeConfig  `yaml:"bridge"`
 	Live    LiveConfig    `yaml:"live"`
 	Wall    WallConfig    `yaml:"wall"`
+	Audit   AuditConfig   `yaml:"audit"`
 	Log     LogConfig     `yaml:"log"`
 	// People are let in besides the administrator of admin.token.
 	People []PersonConfig `yaml:"people"`
@@ -243,6 +244,7 @@ func (c *Config) Check() error {
 	}
 	c.Bounds.check(bad)
 	c.Network.check(bad)
+	c.Audit.check(bad)
 	c.Wall.check(bad)
 	if c.Series.Influx.URL != "" && c.Series.Influx.Bucket == "" {
 		bad("series.influx.bucket: name the bucket (for InfluxDB 1.8: database/retention-policy)")

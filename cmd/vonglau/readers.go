@@ -15,9 +15,10 @@ import (
 
 // The names of the journal's readers. A cursor is kept under each.
 const (
-	readerSeries = "series"
-	readerAlert  = "alert"
-	readerLive   = "live"
+	readerSeries   = "series"
+	readerAlert    = "alert"
+	readerLive     = "live"
+	readerSecurity = "security"
 )
 
 // seriesSource is the journal as the series writer reads it.

@@ -32,6 +32,7 @@ import (
 	opscenter "vonglau/ops-center"
 	"vonglau/ops-center/access"
 	"vonglau/ops-center/alert"
+	"vonglau/ops-center/audit"
 	"vonglau/ops-center/campaign"
 	"vonglau/ops-center/live"
 	"vonglau/ops-center/scene"
@@ -84,6 +85,8 @@ type Server struct {
 	bridge    *ingest.Bridge // nil without one
 	api       http.Handler
 
+	audit auditPart
+
 	readers map[string]*journal.Reader
 	http    net.Listener // nil when that door is shut; so the other four
 	https   net.Listener
@@ -108,7 +111,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err erro
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	for _, open := range []func(context.Context) error{
-		s.openJournal, s.openRegister, s.openTrust, s.openEnrolment, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openScenes, s.openLive, s.openDoors, s.openAPI,
+		s.openJournal, s.openRegister, s.openTrust, s.openEnrolment, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openAudit, s.openScenes, s.openLive, s.openDoors, s.openAPI,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -137,8 +140,10 @@ func (s *Server) journalChanged(st journal.State) {
 	switch st.Level {
 	case journal.LevelOK:
 		s.log.Info("the journal is well", "last", st.Last)
+		s.byMachine("journal.well", "", audit.Done, "")
 	default:
 		s.log.Error("the journal is "+string(st.Level), "code", string(st.Code), "reason", st.Reason, "what to do", st.Hint)
+		s.troubled("the journal is "+string(st.Level), st.Reason)
 	}
 }
 
@@ -386,6 +391,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	})
 	s.running.work("trust", func(ctx context.Context) error { return s.trust.Run(ctx, s.gate.TrustChanged) })
 	s.running.work("proofs", s.gate.WatchProofs)
+	if err := s.startAudit(); err != nil {
+		return err
+	}
 	s.hub.Start()
 	s.running.add("live", s.hub.Stop)
 
@@ -604,6 +612,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 		Images: s.images, Campaigns: s.campaigns, States: s.states,
 		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
 		Scenes: s.scenes, Frames: s.cfg.Wall.Frames,
+		Record: s.audit.record, Names: s.audit.names, Security: s.audit.security,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,
 	}

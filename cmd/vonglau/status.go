@@ -17,6 +17,7 @@ type status struct {
 	Series  seriesStatus   `json:"series"`
 	Bridge  *bridgeStatus  `json:"bridge,omitempty"`
 	Readers map[string]lag `json:"readers"`
+	Audit   *auditStatus   `json:"audit,omitempty"`
 	Screens int            `json:"screens"`
 	Devices int            `json:"devices"`
 	Values  int64          `json:"valuesTaken"` // since the start
@@ -62,7 +63,7 @@ func (s *Server) status() any {
 			First: st.First, Last: st.Last, Bytes: st.Bytes, Free: st.Free, Queued: st.Queued,
 		},
 		Series:  seriesStatus{Store: "embedded", State: s.writer.State()},
-		Readers: map[string]lag{},
+		Readers: map[string]lag{}, Audit: s.auditStatus(),
 		Screens: s.hub.Screens(), Devices: len(s.register.List()), Values: s.gate.Accepted(), RoundTrips: s.roundTrips(),
 	}
 	for _, l := range st.Lost {
