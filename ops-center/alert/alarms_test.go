@@ -63,7 +63,7 @@ func TestStateMoves(t *testing.T) {
 
 func TestParseRules(t *testing.T) {
 	const texts = "name: {vi: a, en: a}, message: {vi: a, en: a}, "
-	const whole = "priority: 1, owner: o, head: h, response: {vi: a, en: a}, " + texts
+	const whole = "priority: 1, owner: o, head: h, response: {vi: a, en: a}, procedure: {vi: [a], en: [a]}, " + texts
 	const when = "when: {threshold: {quantity: noise, above: 80}}"
 	for _, c := range []struct{ name, in, want string }{
 		{"good", "version: 1\nrules: [{id: a, " + whole + when + "}]", ""},
@@ -152,6 +152,7 @@ rules:
     head: Duty engineer
     message: {vi: "{name} ngập {value} {unit} tại {zone}", en: "{name} under {value} {unit} of water in {zone}, limit {threshold}"}
     response: {vi: Chặn đường, en: Close the road}
+    procedure: {vi: [Chặn], en: [Close]}
     when: {threshold: {quantity: water_depth, above: 0.3}}
 `)); err != nil {
 		t.Fatal(err)
@@ -177,7 +178,7 @@ rules:
 		`"at":[106.17,20.42],"zones":[{"layer":"wards","code":"w-1","name":"Phường Một","validFrom":"2025-07-01"}],"priority":2,"state":"unacknowledged","active":true,` +
 		`"raised":"2026-07-01T01:30:00Z","quantity":"water_depth","value":0.425,"unit":"m","threshold":0.3,` +
 		`"message":{"en":"Đường Trần Phú under 0.42 m of water in Phường Một, limit 0.30","vi":"Đường Trần Phú ngập 0,42 m tại Phường Một"},` +
-		`"response":{"en":"Close the road","vi":"Chặn đường"},"owner":"Drainage","simulated":true,"changes":1}`
+		`"response":{"en":"Close the road","vi":"Chặn đường"},"owner":"Drainage","simulated":true,"group":"rule:flood@wards/w-1","changes":1}`
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
