@@ -228,6 +228,25 @@ func (s *Server) startAudit() error {
 	return nil
 }
 
+// hosts are the names the server answers to: any, unless the configuration
+// names some.
+func (s *Server) hosts() []string {
+	if len(s.cfg.TLS.Names) == 0 {
+		return nil
+	}
+	own, _ := os.Hostname()
+	return append([]string{own}, s.cfg.TLS.Names...)
+}
+
+// hsts is for a year where no door is open without TLS: a browser would look for
+// TLS at its port too.
+func (s *Server) hsts() time.Duration {
+	if s.cfg.Listen.HTTP != "" {
+		return 0
+	}
+	return 365 * 24 * time.Hour
+}
+
 // ingestSignals are what a refusal at a device's door may be a sign of.
 var ingestSignals = map[devices.Reason]audit.SignalKind{
 	devices.ReasonUnknownDevice: audit.DeviceRefused, devices.ReasonBadCredential: audit.DeviceRefused,
