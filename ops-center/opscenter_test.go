@@ -237,7 +237,7 @@ func start(t testing.TB, change func(*Options)) *city {
 	c.register.OnChange(func(d *devices.Device) { c.hub.ApplyDevice(d) })
 	c.hub.Start()
 	dir := t.TempDir()
-	acc, err := access.Open(access.Options{Dir: dir, Tokens: []access.Token{
+	acc, err := access.Open(t.Context(), access.Options{Dir: dir, Tokens: []access.Token{
 		{Name: "wall-1", Role: access.Display, Hash: access.HashToken(displayToken)},
 		{Name: "Ca trực", Role: access.Operator, Hash: access.HashToken(operatorToken)},
 	}})

@@ -47,7 +47,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no server answered.`,
 	flags.BoolVar(&r.json, "json", false, "print JSON")
 	root.AddCommand(
 		newServe(), newVerify(),
-		newDevice(r), newGroup(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newPlace(r), newAlarm(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newPrefix(r), newReport(r), newAudit(r), newDisplay(r), newScene(r),
+		newDevice(r), newGroup(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newPlace(r), newAlarm(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newToken(r), newPrefix(r), newReport(r), newAudit(r), newDisplay(r), newScene(r),
 	)
 	return root
 }

@@ -35,6 +35,8 @@ type Config struct {
 	Log     LogConfig     `yaml:"log"`
 	// People are let in besides the administrator of admin.token.
 	People []PersonConfig `yaml:"people"`
+	// OIDC is the identity provider that people log in by.
+	OIDC OIDCConfig `yaml:"oidc"`
 }
 
 // ListenConfig has the doors' addresses, "[::]:8080"; port 0 takes a free one
@@ -150,6 +152,7 @@ func DefaultConfig() Config {
 		Wall:   defaultWall(),
 		Log:    LogConfig{Level: "info", Format: "text"},
 		People: []PersonConfig{},
+		OIDC:   defaultOIDC(),
 	}
 }
 
@@ -244,6 +247,7 @@ func (c *Config) Check() error {
 	}
 	c.Bounds.check(bad)
 	c.Network.check(bad)
+	c.OIDC.check(bad)
 	c.Audit.check(bad)
 	c.Wall.check(bad)
 	if c.Series.Influx.URL != "" && c.Series.Influx.Bucket == "" {

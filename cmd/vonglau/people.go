@@ -16,16 +16,20 @@ type PersonConfig struct {
 	Name        string `yaml:"name" json:"name"`
 	Role        string `yaml:"role" json:"role"`
 	TokenSHA256 string `yaml:"token_sha256" json:"token_sha256"`
+	// Department and Wards bound an officer; Screen is the display of a display's.
+	Department string   `yaml:"department" json:"department,omitempty"`
+	Wards      []string `yaml:"wards" json:"wards,omitempty"`
+	Screen     string   `yaml:"screen" json:"screen,omitempty"`
 }
 
 func (p PersonConfig) token() (access.Token, error) {
-	t := access.Token{Name: p.Name, Role: access.Role(p.Role)}
+	t := access.Token{Name: p.Name, Role: access.Role(p.Role), Department: p.Department, Wards: p.Wards, Screen: p.Screen}
 	sum, err := hex.DecodeString(p.TokenSHA256)
 	switch {
 	case p.Name == "" || p.Name == "admin":
 		return t, fmt.Errorf("people: name %q: give everybody a name of their own", p.Name)
-	case !t.Role.Known():
-		return t, fmt.Errorf("people: %s: role %q: use admin, operator or display", p.Name, p.Role)
+	case !t.Role.Known() || t.Role == access.DeviceRole:
+		return t, fmt.Errorf("people: %s: role %q: use display or one of %s", p.Name, p.Role, personRoles())
 	case err != nil || copy(t.Hash[:], sum) != len(t.Hash) || len(sum) != len(t.Hash):
 		return t, fmt.Errorf("people: %s: token_sha256 has 64 hexadecimal digits; `vonglau person new` makes a token and prints it", p.Name)
 	}
@@ -78,6 +82,6 @@ under "people" in the configuration. The server reads them when it starts.`,
 			return failed(err)
 		},
 	}
-	create.Flags().StringVar(&role, "role", "operator", "admin, operator or display")
-	return group("person", "who may use the operations center", create)
+	create.Flags().StringVar(&role, "role", "operator", "display, or one of "+personRoles())
+	return group("person", "who may use the operations center", append(newPersonCommands(r), create)...)
 }

@@ -390,6 +390,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return seedFromSeries(ctx, s.register, s.store, s.hub, s.log)
 	})
 	s.running.work("trust", func(ctx context.Context) error { return s.trust.Run(ctx, s.gate.TrustChanged) })
+	s.running.work("identity provider", s.access.Run)
 	s.running.work("proofs", s.gate.WatchProofs)
 	if err := s.startAudit(); err != nil {
 		return err
@@ -549,15 +550,6 @@ func (s *Server) Broken() <-chan error { return s.running.broken }
 // that is owed, then the readers, then what is kept. Harmless twice.
 func (s *Server) Stop(ctx context.Context) error {
 	return errors.Join(s.running.stop(ctx), s.open.stop(ctx))
-}
-
-func (s *Server) openAccess(context.Context) (err error) {
-	tokens, err := s.cfg.tokens()
-	if err != nil {
-		return err
-	}
-	s.access, err = access.Open(access.Options{Dir: s.cfg.Data, Tokens: tokens, Log: s.log.With("part", "access"), Metrics: s.registry})
-	return err
 }
 
 func (s *Server) openAlarms(ctx context.Context) error {

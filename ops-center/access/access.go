@@ -1,14 +1,24 @@
 // Package access decides who calls and what they may do.
 //
 // A caller proves itself by a token (Authorization: Bearer, or beside the
-// subprotocol of a WebSocket) or by the cookie of a session that a token has
-// opened. Tokens have 256 random bits and are kept as SHA-256 hashes, so a slow
-// hash would protect nothing and guessing is hopeless; what is bounded is the
-// noise of trying, for each /64.
+// subprotocol of a WebSocket) or by the cookie of a session that a token, a name
+// and password, or an identity provider (OpenID Connect) has opened. Tokens have
+// 256 random bits and are kept as SHA-256 hashes, so a slow hash would protect
+// nothing and guessing is hopeless; what is bounded is the noise of trying, for
+// each /64. Passwords are people's: they are kept as argon2id hashes, and
+// guessing them is slowed down for each account, /64 and browser (guard).
+//
+// Tokens are the administrator's in a file (break-glass: each use is reported),
+// those of the configuration, and API tokens, which people make: with a purpose,
+// a scope, an end, a quota and a last use, for themselves, for a program or for
+// a wall screen.
 //
 // A session lives on the server, ends after a time without use, can be ended,
-// and ends with the token that opened it. Sessions outlive a restart, because a
-// wall must come back without a person. Only hashes are on disk.
+// and ends with the account or token that opened it. Who somebody is, is looked
+// up with each request and, for a socket, every few seconds: a role that
+// changes, an account that is disabled, a token that is revoked counts at once.
+// Sessions outlive a restart, because a wall must come back without a person,
+// but for those by the identity provider. Only hashes are on disk.
 //
 // A browser sends a cookie with any request to this host, whoever made the page
 // do it. A request that changes something and is known by its cookie alone must
@@ -30,6 +40,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -80,6 +91,21 @@ type Principal struct {
 	Wards      []string `json:"wards,omitempty"`
 	// Screen is the display that a screen's token is for.
 	Screen string `json:"screen,omitempty"`
+	// Scope narrows what an API token may do; nil is all that the role may.
+	// Token is the token's id.
+	Scope []Permission `json:"scope,omitempty"`
+	Token string       `json:"token,omitempty"`
+}
+
+// May reports whether the principal has a permission: by its role and within
+// its scope.
+func (p Principal) May(what Permission) bool {
+	return p.Role.May(what) && (len(p.Scope) == 0 || slices.Contains(p.Scope, what))
+}
+
+// Permissions lists what the principal may do.
+func (p Principal) Permissions() []Permission {
+	return slices.DeleteFunc(p.Role.Permissions(), func(what Permission) bool { return !p.May(what) })
 }
 
 // Sees tells whether what a department answers for, in these wards, is the
@@ -112,6 +138,14 @@ type Options struct {
 	Dir string
 	// Tokens are credentials besides the administrator's.
 	Tokens []Token
+	// Accounts and APITokens keep what people make here; without one that lasts
+	// as long as the process.
+	Accounts  Store
+	APITokens Store
+	// OIDC is the identity provider that people log in by; nil for none.
+	OIDC *OIDC
+	// Notice is told of every security event. It must not block.
+	Notice func(Event)
 	// IdleTime ends a session that is not used; 24 h. MaxTime ends any; 30 days.
 	IdleTime time.Duration
 	MaxTime  time.Duration
@@ -125,20 +159,30 @@ type Options struct {
 	Metrics prometheus.Registerer
 }
 
-// Access knows the tokens and the sessions. It is safe for concurrent use and
-// has no goroutine of its own.
+// adminID is the principal of the administrator's token.
+const adminID = "admin"
+
+// Access knows the tokens, the accounts and the sessions. It is safe for
+// concurrent use and has no goroutine but that of Run.
 type Access struct {
 	opt      Options
 	tokens   []Token
+	people   *people
+	programs *programs
+	oidc     *provider // nil without one
+	hasher   *hasher
+	guard    *guard
+	key      []byte
 	failures *limiter
 	refused  *prometheus.CounterVec
 
 	mu       sync.Mutex
 	sessions map[Hash]*session
+	glass    map[netip.Prefix]time.Time // when break-glass was reported last
 }
 
 // Open reads the tokens and sessions in Options.Dir, or makes them.
-func Open(opt Options) (*Access, error) {
+func Open(ctx context.Context, opt Options) (*Access, error) {
 	if opt.Dir == "" {
 		return nil, errors.New("access: no directory for the token and the sessions")
 	}
@@ -157,17 +201,43 @@ func Open(opt Options) (*Access, error) {
 	if opt.IdleTime < 0 || opt.MaxTime < opt.IdleTime || opt.MaxSessions < 1 {
 		return nil, fmt.Errorf("access: sessions of %v idle, %v at most, %d in all: want positive, and idle no longer than at most", opt.IdleTime, opt.MaxTime, opt.MaxSessions)
 	}
-	a := &Access{opt: opt, failures: newLimiter(), sessions: make(map[Hash]*session)}
+	if opt.Accounts == nil {
+		opt.Accounts = memory{}
+	}
+	if opt.APITokens == nil {
+		opt.APITokens = memory{}
+	}
+	a := &Access{
+		opt: opt, failures: newLimiter(), hasher: newHasher(), guard: newGuard(),
+		sessions: make(map[Hash]*session), glass: make(map[netip.Prefix]time.Time),
+	}
 	for _, t := range opt.Tokens {
-		if t.Name == "" || !t.Role.Known() {
-			return nil, fmt.Errorf("access: token %q has role %q: want a name and one of admin, operator, display", t.Name, t.Role)
+		if t.Name == "" || !t.Role.Known() || t.Role == DeviceRole {
+			return nil, fmt.Errorf("access: token %q has role %q: want a name and one of %s", t.Name, t.Role, roleNames(DeviceRole))
 		}
 	}
 	token, err := a.adminToken()
 	if err != nil {
 		return nil, err
 	}
-	a.tokens = append([]Token{{Name: "admin", Role: Admin, Hash: HashToken(token)}}, opt.Tokens...)
+	a.tokens = append([]Token{{Name: adminID, Role: Admin, Hash: HashToken(token)}}, opt.Tokens...)
+	if err := a.loadKey(); err != nil {
+		return nil, err
+	}
+	if a.people, err = openPeople(ctx, opt.Accounts); err != nil {
+		return nil, err
+	}
+	if a.programs, err = openPrograms(ctx, opt.APITokens); err != nil {
+		return nil, err
+	}
+	if err := a.programs.forget(ctx, time.Now()); err != nil {
+		opt.Log.Warn("old tokens not forgotten", "err", err) // the next start tries again
+	}
+	if opt.OIDC != nil {
+		if a.oidc, err = newProvider(*opt.OIDC); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.loadSessions(); err != nil {
 		return nil, err
 	}
@@ -258,6 +328,7 @@ type Refusal struct {
 	Reason string
 	Detail string
 	Retry  time.Duration // for Retry-After; 0 for none
+	Who    Principal     // as far as it is known
 }
 
 func (r *Refusal) Error() string { return r.Detail }
@@ -265,29 +336,78 @@ func (r *Refusal) Error() string { return r.Detail }
 // caller is what a request proved.
 type caller struct {
 	Principal
-	bearer  bool
-	session *session // of a cookie
+	bearer     bool
+	session    *session // of a cookie
+	account    string   // id of an account
+	program    string   // id of an API token
+	networks   []netip.Prefix
+	mustChange bool // the password is a one-time one
 }
 
 // identify finds who a request comes from.
 func (a *Access) identify(r *http.Request) (caller, error) {
 	if token, ok := bearer(r); ok {
-		t := a.find(HashToken(token))
-		if t == nil {
-			return caller{}, a.failed(r, "bad_token", "the token is not valid")
+		c, err := a.byToken(r, token)
+		if err != nil {
+			return caller{}, err
 		}
-		return caller{Principal: t.principal(), bearer: true}, nil
+		if c.ID == adminID {
+			a.breakGlass(r, r.Method+" "+cut(r.URL.Path, 200), false)
+		}
+		c.bearer = true
+		return c, a.spend(r, c.program)
 	}
 	cookie, err := r.Cookie(CookieName)
 	if err != nil || cookie.Value == "" {
 		a.refused.WithLabelValues("anonymous").Inc()
 		return caller{}, &Refusal{Status: http.StatusUnauthorized, Reason: "anonymous", Detail: "this needs a token or a session"}
 	}
-	s := a.use(HashToken(cookie.Value), time.Now())
-	if s == nil {
+	c, ok := a.use(HashToken(cookie.Value), time.Now())
+	if !ok {
 		return caller{}, a.failed(r, "no_session", "the session has ended")
 	}
-	return caller{Principal: s.Principal, session: s}, nil
+	if !c.from(r) {
+		a.notice(TokenRefused, r, c.program, "a session from a network its token is not for")
+		return caller{}, a.failed(r, "foreign_network", "the token is not for your network")
+	}
+	return c, nil
+}
+
+// byToken finds who a token is.
+func (a *Access) byToken(r *http.Request, token string) (caller, error) {
+	if strings.HasPrefix(token, TokenPrefix) {
+		return a.byProgram(r, token)
+	}
+	t := a.find(HashToken(token))
+	if t == nil {
+		a.notice(TokenRefused, r, "", "unknown")
+		return caller{}, a.failed(r, "bad_token", "the token is not valid")
+	}
+	if p := a.people.get(t.Name); p != nil && p.Disabled {
+		// The configuration still has a token of somebody who was disabled.
+		a.notice(TokenRefused, r, t.Name, "the account is disabled")
+		return caller{}, a.failed(r, "bad_token", "the token is not valid")
+	}
+	return caller{Principal: t.principal()}, nil
+}
+
+// spend counts a request of an API token against its quota.
+func (a *Access) spend(r *http.Request, program string) error {
+	if program == "" {
+		return nil
+	}
+	wait, write := a.programs.spend(program, time.Now())
+	if write {
+		if err := a.programs.note(r.Context(), program); err != nil {
+			a.opt.Log.Warn("the last use of a token is not on disk", "token", program, "err", err)
+		}
+	}
+	if wait == 0 {
+		return nil
+	}
+	a.refused.WithLabelValues("quota").Inc()
+	a.notice(QuotaExceeded, r, program, "")
+	return &Refusal{Status: http.StatusTooManyRequests, Reason: "quota", Detail: "the token has made as many requests as it may for now", Retry: wait}
 }
 
 // failed counts a wrong credential against its source. A right one is never
@@ -348,25 +468,39 @@ type contextKey struct{}
 
 // From gives who a request comes from, behind Require.
 func From(ctx context.Context) (Principal, bool) {
-	p, ok := ctx.Value(contextKey{}).(Principal)
-	return p, ok
+	c, ok := ctx.Value(contextKey{}).(caller)
+	return c.Principal, ok
 }
 
 // Check decides whether a request may do what needs p. The error is a *Refusal.
 func (a *Access) Check(r *http.Request, p Permission) (Principal, error) {
+	c, err := a.check(r, p)
+	return c.Principal, err
+}
+
+func (a *Access) check(r *http.Request, p Permission) (caller, error) {
 	c, err := a.identify(r)
 	if err != nil {
-		return Principal{}, err
+		return caller{}, err
 	}
 	if changes(r.Method) && !c.bearer && !sameOrigin(r) {
 		a.refused.WithLabelValues("cross_origin").Inc()
-		return Principal{}, &Refusal{Status: http.StatusForbidden, Reason: "cross_origin", Detail: "a change by cookie must come from a page of this host"}
+		a.notice(CrossOrigin, r, c.ID, r.Method+" "+cut(r.URL.Path, 200))
+		return caller{}, &Refusal{Status: http.StatusForbidden, Reason: "cross_origin", Detail: "a change by cookie must come from a page of this host", Who: c.Principal}
 	}
-	if !c.Role.May(p) {
+	if !c.May(p) {
 		a.refused.WithLabelValues("forbidden").Inc()
-		return Principal{}, &Refusal{Status: http.StatusForbidden, Reason: "forbidden", Detail: fmt.Sprintf("role %s may not: %s", c.Role, p)}
+		what := "role " + string(c.Role)
+		if c.Role.May(p) {
+			what = "the token"
+		}
+		return c, &Refusal{Status: http.StatusForbidden, Reason: "forbidden", Detail: fmt.Sprintf("%s may not: %s", what, p), Who: c.Principal}
 	}
-	return c.Principal, nil
+	if c.mustChange && r.URL.Path != "/v1/me" && r.URL.Path != "/v1/me/password" && r.URL.Path != "/v1/session" {
+		a.refused.WithLabelValues("must_change").Inc()
+		return c, &Refusal{Status: http.StatusForbidden, Reason: "must_change", Detail: "the password counts once: set one of your own first", Who: c.Principal}
+	}
+	return c, nil
 }
 
 // Require lets requests through that have permission p. What it refuses goes to
@@ -376,7 +510,7 @@ func (a *Access) Require(p Permission, next http.Handler, deny func(http.Respons
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, err := a.Check(r, p)
+		who, err := a.check(r, p)
 		if err != nil {
 			var refusal *Refusal
 			if !errors.As(err, &refusal) {
@@ -398,13 +532,28 @@ func (a *Access) Admit(r *http.Request) (who Principal, valid func() bool, beare
 	if err != nil {
 		return who, nil, false, err
 	}
-	if !c.Role.May(View) {
+	if !c.May(View) {
 		return who, nil, false, fmt.Errorf("role %s may not: %s", c.Role, View)
 	}
-	if c.bearer {
-		return c.Principal, func() bool { return true }, true, nil
+	if c.mustChange {
+		return who, nil, false, errors.New("the password counts once: set one of your own first")
 	}
-	return c.Principal, func() bool { return a.use(c.session.key, time.Now()) != nil }, false, nil
+	// What the screen is shown follows from who watches: another role or other
+	// bounds end it too, and it comes back with them.
+	same := func(now caller, ok bool) bool { return ok && reflect.DeepEqual(now.Principal, c.Principal) }
+	switch {
+	case c.session != nil:
+		return c.Principal, func() bool { return same(a.use(c.session.key, time.Now())) }, false, nil
+	case c.program != "":
+		return c.Principal, func() bool {
+			now, err := a.programs.caller(a, c.program, time.Now())
+			return same(now, err == nil)
+		}, true, nil
+	}
+	return c.Principal, func() bool {
+		p := a.people.get(c.ID)
+		return p == nil || !p.Disabled
+	}, true, nil
 }
 
 // source is the unit in which failures are counted: the /64 of an IPv6 address,

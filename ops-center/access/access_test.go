@@ -19,7 +19,7 @@ const displayToken = "a-display-token-of-enough-length"
 
 func openIn(t *testing.T, dir string) (*Access, string) {
 	t.Helper()
-	a, err := Open(Options{Dir: dir, Tokens: []Token{
+	a, err := Open(t.Context(), Options{Dir: dir, Tokens: []Token{
 		{Name: "wall-1", Role: Display, Hash: HashToken(displayToken)},
 		{Name: "ca trực", Role: Operator, Hash: HashToken("an-operator-token-of-enough-length")},
 	}})
@@ -57,10 +57,10 @@ func TestAdminTokenFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("short\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(Options{Dir: dir}); err == nil {
+	if _, err := Open(t.Context(), Options{Dir: dir}); err == nil {
 		t.Error("a short token was taken")
 	}
-	if _, err := Open(Options{Dir: t.TempDir(), Tokens: []Token{{Name: "x", Role: "king"}}}); err == nil {
+	if _, err := Open(t.Context(), Options{Dir: t.TempDir(), Tokens: []Token{{Name: "x", Role: "king"}}}); err == nil {
 		t.Error("an unknown role was taken")
 	}
 }
@@ -190,7 +190,7 @@ func TestSessionsOutliveARestart(t *testing.T) {
 	keep, drop, wall := logIn(t, a, admin), logIn(t, a, admin), logIn(t, a, displayToken)
 	r := request("DELETE", "/v1/session")
 	r.AddCookie(drop)
-	if err := a.LogOut(httptest.NewRecorder(), r); err != nil {
+	if _, err := a.LogOut(httptest.NewRecorder(), r); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, sessionsFile))
@@ -229,7 +229,7 @@ func TestSessionsOutliveARestart(t *testing.T) {
 
 func TestSessionsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, err := Open(Options{Dir: t.TempDir(), IdleTime: time.Hour, MaxTime: 3 * time.Hour,
+		a, err := Open(t.Context(), Options{Dir: t.TempDir(), IdleTime: time.Hour, MaxTime: 3 * time.Hour,
 			Tokens: []Token{{Name: "w", Role: Display, Hash: HashToken(displayToken)}}})
 		if err != nil {
 			t.Fatal(err)
@@ -260,7 +260,7 @@ func TestSessionsEnd(t *testing.T) {
 }
 
 func TestSessionsAreBounded(t *testing.T) {
-	a, err := Open(Options{Dir: t.TempDir(), MaxSessions: 3, Tokens: []Token{{Name: "w", Role: Display, Hash: HashToken(displayToken)}}})
+	a, err := Open(t.Context(), Options{Dir: t.TempDir(), MaxSessions: 3, Tokens: []Token{{Name: "w", Role: Display, Hash: HashToken(displayToken)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestSessionsAreBounded(t *testing.T) {
 	if len(a.sessions) != 3 {
 		t.Errorf("%d sessions", len(a.sessions))
 	}
-	if a.use(HashToken(last.Value), time.Now()) == nil {
+	if _, ok := a.use(HashToken(last.Value), time.Now()); !ok {
 		t.Error("the newest was dropped")
 	}
 }

@@ -107,3 +107,11 @@ func (r Role) May(p Permission) bool {
 
 // Permissions lists what the role may do.
 func (r Role) Permissions() []Permission { return slices.Clone(granted[r]) }
+
+// Roles lists the roles, those with most to do first.
+func Roles() []Role {
+	return []Role{Admin, ShiftLeader, Operator, Officer, Executive, Steward, Analyst, Auditor, Display, DeviceRole}
+}
+
+// Permissions lists all that a role can be granted.
+func Permissions() []Permission { return slices.Clone(permissions) }
