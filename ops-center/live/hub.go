@@ -71,6 +71,18 @@ type Health struct {
 	// entries wait.
 	SeriesOK bool  `json:"-"`
 	Backlog  int64 `json:"-"`
+	// Flood is how many alarms there are for those who work on them; nil for not
+	// known.
+	Flood *Flood `json:"-"`
+}
+
+// Flood tells whether more alarms come than people can take in.
+type Flood struct {
+	On        bool       `json:"on"`
+	Since     *time.Time `json:"since,omitempty"`
+	Alarms    int        `json:"alarms"`
+	Operators int        `json:"operators"`
+	Total     int        `json:"total,omitempty"`
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -442,6 +454,7 @@ func (h *Hub) heartbeat(now time.Time, rate float64) {
 		Ingest:  ingestHealth{PerSecond: math.Round(rate*10) / 10},
 		Journal: journalHealth{Level: health.Journal, Reason: health.JournalReason},
 		Series:  seriesHealth{OK: health.SeriesOK, Backlog: health.Backlog},
+		Flood:   health.Flood,
 	})
 	msg, err := websocket.NewPreparedMessage(websocket.TextMessage, body)
 	if err != nil {

@@ -45,6 +45,7 @@ type heartbeatMessage struct {
 	Ingest  ingestHealth  `json:"ingest"`
 	Journal journalHealth `json:"journal"`
 	Series  seriesHealth  `json:"series"`
+	Flood   *Flood        `json:"flood,omitempty"`
 }
 
 type ingestHealth struct {
@@ -67,6 +68,14 @@ type alarmsMessage struct {
 	Reset  bool              `json:"reset"`
 	Total  int               `json:"total"` // more than listed when the list is cut
 	Alarms []json.RawMessage `json:"alarms"`
+}
+
+// changedAlarms is more than one change of a tick, in order. One alarm may be in
+// it several times; the last counts.
+type changedAlarms struct {
+	Type    string            `json:"type"`
+	Seq     uint64            `json:"seq"` // of the last of them
+	Changed []json.RawMessage `json:"changed"`
 }
 
 type alarmText struct {

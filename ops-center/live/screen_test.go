@@ -120,6 +120,8 @@ func (w *wall) step() error {
 		Total   int
 		Alarm   struct{ ID, State string }
 		Alarms  []struct{ ID, State string }
+		Reset   bool
+		Changed []struct{ ID, State string }
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
 		w.t.Fatalf("%s: %v", b, err)
@@ -130,7 +132,15 @@ func (w *wall) step() error {
 	case "gap":
 		w.gap = true
 	case "alarms":
-		clear(w.alarms)
+		if m.Reset {
+			clear(w.alarms)
+		} else if len(m.Changed) < 2 {
+			w.t.Errorf("a batch of %d: %s", len(m.Changed), b)
+		}
+		for _, a := range m.Changed {
+			w.alarms[a.ID] = a.State
+			w.heard = append(w.heard, a.ID+" "+a.State)
+		}
 		for _, a := range m.Alarms {
 			w.alarms[a.ID] = a.State
 		}

@@ -14,6 +14,10 @@ import (
 	"vonglau/devices"
 )
 
+// batch is how many changes of alarms go into one message: a flood is not sent
+// one by one, nor as a message that keeps a slow line busy for seconds.
+const batch = 200
+
 // move is where a moving device went, and where the tick before showed it: a
 // screen whose view it leaves must see it go.
 type move struct {
@@ -196,10 +200,23 @@ func (t *tick) encode(sub *Subscription, maxAlarms int, cursor uint64) []outgoin
 	if t.dictChanged {
 		add(websocket.TextMessage, marshal(dictionaryMessage{Type: "dictionary", Dict: t.dict}))
 	}
+	var changed []alarmMessage
 	for _, a := range t.alarms {
 		if a.seq > cursor && sub.wantsAlarm(a.alarm) {
-			add(websocket.TextMessage, marshal(alarmText{Type: "alarm", Seq: a.seq, Alarm: a.alarm.JSON}))
+			changed = append(changed, a)
 		}
+	}
+	for part := range slices.Chunk(changed, batch) {
+		last := part[len(part)-1]
+		if len(part) == 1 {
+			add(websocket.TextMessage, marshal(alarmText{Type: "alarm", Seq: last.seq, Alarm: last.alarm.JSON}))
+			continue
+		}
+		m := changedAlarms{Type: "alarms", Seq: last.seq, Changed: make([]json.RawMessage, len(part))}
+		for i := range part {
+			m.Changed[i] = part[i].alarm.JSON
+		}
+		add(websocket.TextMessage, marshal(m))
 	}
 	if t.kind == kindSnapshot {
 		// Values first: a screen empties itself at a snapshot.
