@@ -8,6 +8,8 @@ type Page = ComponentType<{ refused: unknown }>;
  */
 const pages: Record<string, () => Promise<Page>> = {
   '/devices': async () => (await import('./register/page.tsx')).RegisterPage,
+  '/record': async () => (await import('./record/page.tsx')).RecordPage,
+  '/scenes': async () => (await import('./scenes/page.tsx')).ScenesPage,
 };
 
 /** The page of an address: its own, or that of the address above it, as /devices/tram-1. */

@@ -12,6 +12,8 @@ import mapEn from './map.en.json' with { type: 'json' };
 import mapVi from './map.vi.json' with { type: 'json' };
 import peopleEn from './people.en.json' with { type: 'json' };
 import peopleVi from './people.vi.json' with { type: 'json' };
+import recordEn from './record.en.json' with { type: 'json' };
+import recordVi from './record.vi.json' with { type: 'json' };
 import replayEn from './replay.en.json' with { type: 'json' };
 import replayVi from './replay.vi.json' with { type: 'json' };
 import rulesEn from './rules.en.json' with { type: 'json' };
@@ -31,6 +33,7 @@ const en = {
   ...figuresEn,
   ...mapEn,
   ...peopleEn,
+  ...recordEn,
   ...replayEn,
   ...rulesEn,
   ...scenesEn,
@@ -44,6 +47,7 @@ const vi = {
   ...figuresVi,
   ...mapVi,
   ...peopleVi,
+  ...recordVi,
   ...replayVi,
   ...rulesVi,
   ...scenesVi,
