@@ -20,9 +20,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -33,10 +35,14 @@ import (
 	"vonglau/devices"
 	"vonglau/geo"
 	"vonglau/ops-center/access"
+	"vonglau/ops-center/alert"
 	"vonglau/ops-center/audit"
 	"vonglau/ops-center/campaign"
+	"vonglau/ops-center/drill"
 	"vonglau/ops-center/live"
+	"vonglau/ops-center/notify"
 	"vonglau/ops-center/scene"
+	"vonglau/ops-center/warning"
 )
 
 // History is what is asked of the series store. Times are [from, to). Any error
@@ -79,11 +85,19 @@ type Options struct {
 	Access    *access.Access
 	History   History
 	Alarms    Alarms
+	// RuleBook is the rules and the thresholds; *alert.Alarms is one.
+	RuleBook RuleBook
+	// Life is what alarms go through besides, and their past; Shift is the shift
+	// log. Either may be nil.
+	Life      *alert.Alarms
+	Shift     *alert.ShiftLog
 	Commands  Commands
 	States    States
 	Images    Images
 	Campaigns *campaign.Campaigns
-	Refusals  Refusals
+	// Notify tells departments; nil for a server that does not.
+	Notify   *notify.Notify
+	Refusals Refusals
 	// Departments answer for devices; nil for a server that does not name them.
 	Departments *devices.Departments
 	// Issuer gives devices credentials; nil for a server whose devices have
@@ -103,6 +117,10 @@ type Options struct {
 	// origins that their panels may show.
 	Scenes *scene.Scenes
 	Frames []string
+	// Warnings are the public messages, Drills the exercises; nil for a server
+	// without.
+	Warnings *warning.Chain
+	Drills   *drill.Drills
 	// Status is shown as JSON to those who operate the system.
 	Status func() any
 	Ready  func() Readiness
@@ -118,6 +136,14 @@ type Options struct {
 	// Erase closes an account and forgets who it belonged to; false when there is
 	// none of that name.
 	Erase func(ctx context.Context, account string) (bool, error)
+	// Hosts are the names this server answers to besides literal addresses and
+	// localhost; empty for any. A page of a foreign name that was made to resolve
+	// to us gets nothing then.
+	Hosts []string
+	// HSTS is for how long a browser that came over TLS is told to come back over
+	// TLS only; 0 says nothing. It holds for every port of the name, so it is for
+	// servers without a plain door.
+	HSTS time.Duration
 	// Extra are routes of other packages, by pattern of http.ServeMux. They
 	// check their callers themselves.
 	Extra map[string]http.Handler
@@ -145,8 +171,10 @@ type api struct {
 	requests   *prometheus.HistogramVec
 	now        func() time.Time
 	patience   time.Duration // bodyPatience
+	counted    figureCache
 	search     *devices.Search
 	wards      wardIndex
+	trials     atomic.Int32 // dry runs under way
 }
 
 // New makes the handler of the whole HTTP address.
@@ -205,16 +233,19 @@ func build(opt Options) (*api, error) {
 	a.enrolmentRoutes()
 	a.readingRoutes()
 	a.alarmRoutes()
+	a.ruleRoutes()
 	a.commandRoutes()
 	a.stateRoutes()
 	a.firmwareRoutes()
 	a.layerRoutes()
+	a.warningRoutes()
 	a.networkRoutes()
 	a.aggregateRoutes()
 	a.statusRoutes()
 	a.auditRoutes()
 	a.securityRoutes()
 	a.liveRoutes()
+	a.subscriptionRoutes()
 	a.sceneRoutes()
 	if err := a.wallRoutes(); err != nil {
 		return nil, err
@@ -388,6 +419,26 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 const contentPolicy = "default-src 'self'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; " +
 	"img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
+// featurePolicy: the pages use full screen and nothing else that a browser asks
+// people for.
+const featurePolicy = "accelerometer=(), autoplay=(self), browsing-topics=(), camera=(), display-capture=(), fullscreen=(self), geolocation=(), gyroscope=(), " +
+	"hid=(), magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(self), serial=(), usb=(), xr-spatial-tracking=()"
+
+// answersTo tells whether a request names this server (RFC 9110 section 7.4).
+func (a *api) answersTo(host string) bool {
+	if len(a.Hosts) == 0 {
+		return true
+	}
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
+		return true
+	}
+	return slices.ContainsFunc(a.Hosts, func(name string) bool { return strings.EqualFold(name, host) })
+}
+
 // handler is the mux with what holds for every answer.
 func (a *api) handler() http.Handler {
 	policy := contentPolicy
@@ -402,12 +453,19 @@ func (a *api) handler() http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
-		if r.TLS != nil {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
+		h.Set("Permissions-Policy", featurePolicy)
+		if r.TLS != nil && a.HSTS > 0 {
+			h.Set("Strict-Transport-Security", fmt.Sprintf("max-age=%d", int(a.HSTS.Seconds())))
 		}
 		// What is read here is of this moment and of this person; a route that
 		// knows better says so.
 		h.Set("Cache-Control", "no-store")
+		if !a.answersTo(r.Host) {
+			from := clientAddress(r)
+			a.signal(audit.Signal{Kind: audit.ForeignHost, Key: audit.Site(from), From: from, Detail: r.Host})
+			problem(w, http.StatusMisdirectedRequest, "", "this server has another name")
+			return
+		}
 		a.mux.ServeHTTP(w, r)
 	})
 }

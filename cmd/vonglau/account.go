@@ -129,6 +129,7 @@ func (s *Server) openAccess(ctx context.Context) (err error) {
 // securityEvent takes what access reports of log-ins, tokens and sessions.
 func (s *Server) securityEvent(e access.Event) {
 	s.log.Info("security event", "kind", string(e.Kind), "from", e.From, "who", e.Who, "detail", e.Detail)
+	s.noticed(e)
 }
 
 // newPersonCommands are those for accounts, on a running server.

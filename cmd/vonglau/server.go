@@ -34,8 +34,11 @@ import (
 	"vonglau/ops-center/alert"
 	"vonglau/ops-center/audit"
 	"vonglau/ops-center/campaign"
+	"vonglau/ops-center/drill"
 	"vonglau/ops-center/live"
+	"vonglau/ops-center/notify"
 	"vonglau/ops-center/scene"
+	"vonglau/ops-center/warning"
 	"vonglau/ops-center/web"
 )
 
@@ -71,6 +74,9 @@ type Server struct {
 	store     series.Store
 	writer    *series.Writer
 	alarms    *alert.Alarms
+	shift     *alert.ShiftLog
+	warnings  *warning.Chain
+	drills    *drill.Drills
 	access    *access.Access
 	hub       *live.Hub
 	scenes    *scene.Scenes
@@ -80,6 +86,7 @@ type Server struct {
 	states    *ingest.States
 	images    *ingest.Images
 	campaigns *campaign.Campaigns
+	notify    *notify.Notify
 	mqtt      *mqtt.Server
 	coap      *ingest.CoAP
 	bridge    *ingest.Bridge // nil without one
@@ -111,7 +118,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err erro
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	for _, open := range []func(context.Context) error{
-		s.openJournal, s.openRegister, s.openTrust, s.openEnrolment, s.openNetwork, s.openLayers, s.openSeries, s.openAlarms, s.openAccess, s.openAudit, s.openScenes, s.openLive, s.openDoors, s.openAPI,
+		s.openJournal, s.openRegister, s.openTrust, s.openEnrolment, s.openNetwork, s.openLayers, s.openSeries, s.openShift, s.openAlarms, s.openWarnings, s.openNotify, s.openAccess, s.openAudit, s.openScenes, s.openLive, s.openDoors, s.openAPI,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -265,7 +272,7 @@ func (s *Server) showAlarm(a alert.Alarm) {
 		ID: a.ID, Device: a.Device, Priority: uint8(a.Priority), Open: a.State != alert.Normal, Raised: a.Raised, JSON: raw,
 	}
 	shown.Department, shown.Wards = opscenter.AlarmBounds(s.register, &a)
-	if a.State.Shown() {
+	if a.State.Colours() {
 		shown.Severity = shown.Priority
 	}
 	s.hub.ApplyAlarm(shown)
@@ -275,7 +282,7 @@ func (s *Server) liveHealth() live.Health {
 	st, w := s.journal.State(), s.writer.State()
 	lag, _ := s.readers[readerLive].Lag()
 	return live.Health{
-		Lag: int64(lag), Journal: string(st.Level), JournalReason: st.Reason, SeriesOK: w.OK, Backlog: w.Backlog,
+		Lag: int64(lag), Journal: string(st.Level), JournalReason: st.Reason, SeriesOK: w.OK, Backlog: w.Backlog, Flood: s.floodHealth(),
 	}
 }
 
@@ -353,6 +360,7 @@ func (s *Server) openDoors(ctx context.Context) error {
 		return err
 	}
 	door.EndWith(s.mqtt.Disconnect)
+	s.openDepartments(door)
 	if c := s.cfg.Bridge; c.URL != "" {
 		s.bridge, err = ingest.NewBridge(s.gate, ingest.BridgeOptions{
 			URL: c.URL, Username: c.Username, Password: c.Password, ClientID: c.ClientID, Group: c.Group, Topic: c.Topic,
@@ -378,6 +386,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	})
 	s.running.work("silence watch", s.watchSilence)
 	s.running.work("firmware campaigns", s.campaigns.Run)
+	s.running.work("drills", s.drills.Run)
+	s.notify.Start()
+	s.running.add("notify", s.notify.Stop)
 	s.running.work("live reader", func(ctx context.Context) error {
 		return follow(ctx, s.readers[readerLive], s.log.With("part", "live"), showLive(s.hub, s.network, s.recent))
 	})
@@ -565,6 +576,10 @@ func (s *Server) openAlarms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	checkpoints, err := s.journal.Objects(ctx, "alarm-checkpoints")
+	if err != nil {
+		return err
+	}
 	s.alarms, err = alert.Open(ctx, alert.Options{
 		Register: s.register, Store: bucket, Transitions: record,
 		ZoneName: func(ref devices.ZoneRef) string {
@@ -576,6 +591,8 @@ func (s *Server) openAlarms(ctx context.Context) error {
 		Place: func(at devices.Position, when time.Time) []devices.ZoneRef {
 			return s.layers.Place(at.Lon, at.Lat, geo.Day(when, calendar), nil)
 		},
+		Calendar: calendar,
+		Limits:   s.cfg.Alarms.limits(), Checkpoints: checkpoints, Operators: s.shift.Operators,
 		Behind: func() int64 { entries, _ := s.readers[readerAlert].Lag(); return int64(entries) },
 		Log:    s.log.With("part", "alert"), Metrics: s.registry,
 	})
@@ -601,10 +618,11 @@ func (s *Server) openAPI(context.Context) (err error) {
 	}), denyPlain)
 	o := opscenter.Options{
 		Register: s.register, Departments: s.heads, Issuer: s.trust, Enrolment: s.enrolment, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
-		Images: s.images, Campaigns: s.campaigns, States: s.states,
-		History: history{s.store}, Alarms: s.alarms, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
+		Images: s.images, Campaigns: s.campaigns, Notify: s.notify, States: s.states,
+		History: history{s.store}, Alarms: s.alarms, RuleBook: s.alarms, Life: s.alarms, Shift: s.shift, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
 		Scenes: s.scenes, Frames: s.cfg.Wall.Frames,
-		Record: s.audit.record, Names: s.audit.names, Security: s.audit.security,
+		Record: s.audit.record, Names: s.audit.names, Security: s.audit.security, Erase: s.erase, Hosts: s.hosts(), HSTS: s.hsts(),
+		Warnings: s.warnings, Drills: s.drills,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,
 	}
