@@ -47,7 +47,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no server answered.`,
 	flags.BoolVar(&r.json, "json", false, "print JSON")
 	root.AddCommand(
 		newServe(), newVerify(),
-		newDevice(r), newGroup(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newPlace(r), newAlarm(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newToken(r), newPrefix(r), newReport(r), newAudit(r), newDisplay(r), newScene(r),
+		newDevice(r), newGroup(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newPlace(r), newAlarm(r), newWarning(r), newDrill(r), newCAP(), newLog(r), newSubscription(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newToken(r), newPrefix(r), newReport(r), newAudit(r), newDisplay(r), newScene(r),
 	)
 	return root
 }
@@ -259,24 +259,6 @@ func newPlace(r *remote) *cobra.Command {
 	}
 	c.Flags().StringVar(&at, "at", "", "day or time whose boundaries hold; today when left out")
 	return c
-}
-
-func newAlarm(r *remote) *cobra.Command {
-	list := &cobra.Command{
-		Use: "list", Short: "list open alarms, the most urgent first", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.print(cmd, http.MethodGet, "/v1/alarms", nil, nil, table("alarms", "priority", "state", "rule", "entity", "raised", "id"))
-		},
-	}
-	var note string
-	ack := &cobra.Command{
-		Use: "ack ID", Short: "acknowledge an alarm", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return r.print(cmd, http.MethodPost, "/v1/alarms/"+url.PathEscape(args[0])+"/acknowledge", nil, map[string]any{"note": note}, printJSON)
-		},
-	}
-	ack.Flags().StringVar(&note, "note", "", "what was seen or done")
-	return group("alarm", "alarms", list, ack)
 }
 
 func newRefusals(r *remote) *cobra.Command {

@@ -30,9 +30,15 @@ type Config struct {
 	Series  SeriesConfig  `yaml:"series"`
 	Bridge  BridgeConfig  `yaml:"bridge"`
 	Live    LiveConfig    `yaml:"live"`
-	Wall    WallConfig    `yaml:"wall"`
-	Audit   AuditConfig   `yaml:"audit"`
-	Log     LogConfig     `yaml:"log"`
+	Alarms  AlarmsConfig  `yaml:"alarms"`
+	// Outbound bounds where webhooks may lead, Mail is how mail is sent.
+	Outbound OutboundConfig `yaml:"outbound"`
+	Mail     MailConfig     `yaml:"mail"`
+	Wall     WallConfig     `yaml:"wall"`
+	Audit    AuditConfig    `yaml:"audit"`
+	Log      LogConfig      `yaml:"log"`
+	// Warnings says who speaks to the public.
+	Warnings WarningsConfig `yaml:"warnings"`
 	// People are let in besides the administrator of admin.token.
 	People []PersonConfig `yaml:"people"`
 	// OIDC is the identity provider that people log in by.
@@ -146,13 +152,17 @@ func DefaultConfig() Config {
 		Journal: JournalConfig{
 			MaxAge: 7 * 24 * time.Hour, MaxSize: 20 << 30, MinFree: 512 << 20, Linger: 2 * time.Millisecond,
 		},
-		Series: SeriesConfig{Retention: 400 * 24 * time.Hour},
-		Bridge: BridgeConfig{ClientID: "vonglau-bridge", Group: "vonglau", Topic: "devices/+/telemetry"},
-		Live:   LiveConfig{Rate: 4, Screens: 500},
-		Wall:   defaultWall(),
-		Log:    LogConfig{Level: "info", Format: "text"},
-		People: []PersonConfig{},
-		OIDC:   defaultOIDC(),
+		Series:   SeriesConfig{Retention: 400 * 24 * time.Hour},
+		Bridge:   BridgeConfig{ClientID: "vonglau-bridge", Group: "vonglau", Topic: "devices/+/telemetry"},
+		Alarms:   defaultAlarms(),
+		Live:     LiveConfig{Rate: 4, Screens: 500},
+		Outbound: OutboundConfig{Allow: []string{}},
+		Mail:     defaultMail(),
+		Wall:     defaultWall(),
+		Log:      LogConfig{Level: "info", Format: "text"},
+		Warnings: defaultWarnings(),
+		People:   []PersonConfig{},
+		OIDC:     defaultOIDC(),
 	}
 }
 
@@ -247,6 +257,10 @@ func (c *Config) Check() error {
 	}
 	c.Bounds.check(bad)
 	c.Network.check(bad)
+	c.Warnings.check(bad)
+	c.Alarms.check(bad)
+	c.Outbound.check(bad)
+	c.Mail.check(bad)
 	c.OIDC.check(bad)
 	c.Audit.check(bad)
 	c.Wall.check(bad)
