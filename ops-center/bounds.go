@@ -16,10 +16,15 @@ import (
 // were not there.
 
 // AlarmBounds gives what bounds the sight of an alarm: the department that
-// answers for its device, and the codes of the zones it is in.
+// it is assigned to, else the one that answers for its device, else the one that
+// answers for its rule, and the codes of the zones it is in.
 func AlarmBounds(register *devices.Register, al *alert.Alarm) (department string, zones []string) {
+	department = al.Owner
 	if d, ok := register.Get(al.Device); ok {
 		department = d.Owner
+	}
+	if al.Assigned != nil && al.Assigned.Answer != "returned" {
+		department = al.Assigned.Department
 	}
 	for _, z := range al.Zones {
 		if !slices.Contains(zones, z.Code) {

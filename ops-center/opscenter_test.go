@@ -160,7 +160,7 @@ func (a *alarms) List() []alert.Alarm {
 	return slices.Clone(a.list)
 }
 
-func (a *alarms) Acknowledge(_ context.Context, id string, who alert.Actor, note string) (alert.Alarm, error) {
+func (a *alarms) Act(_ context.Context, id string, who alert.Actor, act alert.Act) (alert.Alarm, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.err != nil {
@@ -174,7 +174,7 @@ func (a *alarms) Acknowledge(_ context.Context, id string, who alert.Actor, note
 		if al.Acknowledged != nil {
 			return *al, &alert.Conflict{Event: alert.Ack, Alarm: *al}
 		}
-		al.State, al.Acknowledged = alert.Acknowledged, &alert.Acknowledgement{By: who.Name, At: noon, Note: note}
+		al.State, al.Acknowledged = alert.Acknowledged, &alert.Acknowledgement{By: who.Name, At: noon, Note: act.Note}
 		return *al, nil
 	}
 	return alert.Alarm{}, fmt.Errorf("acknowledge %q: %w", id, alert.ErrNoAlarm)

@@ -14,10 +14,10 @@ import (
 	"vonglau/devices"
 )
 
-// Entry is one line of the shift log: what somebody wrote, or that he came or
+// LogEntry is one line of the shift log: what somebody wrote, or that he came or
 // went. Nothing is ever changed; a correction is an entry that names the one it
 // corrects.
-type Entry struct {
+type LogEntry struct {
 	N    uint64    `json:"n"`
 	Kind EntryKind `json:"kind"`
 	At   time.Time `json:"at"`
@@ -65,7 +65,7 @@ type ShiftLog struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	entries []Entry           // the newest
+	entries []LogEntry           // the newest
 	fixed   map[uint64]uint64 // corrections, by what they correct
 	n       uint64
 	turns   []turn // in order of from
@@ -92,7 +92,7 @@ const shiftSubject = "shift"
 func OpenShift(ctx context.Context, log Log, now func() time.Time) (*ShiftLog, error) {
 	s := &ShiftLog{log: log, now: now, fixed: map[uint64]uint64{}}
 	err := log.Read(ctx, 1, func(_ uint64, _ time.Time, subj string, data []byte) error {
-		var e Entry
+		var e LogEntry
 		if subj != shiftSubject {
 			return nil
 		}
@@ -108,7 +108,7 @@ func OpenShift(ctx context.Context, log Log, now func() time.Time) (*ShiftLog, e
 	return s, nil
 }
 
-func (s *ShiftLog) take(e Entry) {
+func (s *ShiftLog) take(e LogEntry) {
 	s.n = max(s.n, e.N)
 	s.entries = append(s.entries, e)
 	if len(s.entries) > maxEntries {
@@ -145,63 +145,63 @@ var (
 )
 
 // Add writes an entry: a note, or with Corrects the correction of one.
-func (s *ShiftLog) Add(ctx context.Context, e Entry, who Actor) (Entry, error) {
+func (s *ShiftLog) Add(ctx context.Context, e LogEntry, who Actor) (LogEntry, error) {
 	e.Text = strings.TrimSpace(e.Text)
 	switch {
 	case e.Text == "":
-		return Entry{}, &BadAct{Code: "text_missing", Field: "text", Detail: "an empty entry says nothing"}
+		return LogEntry{}, &BadAct{Code: "text_missing", Field: "text", Detail: "an empty entry says nothing"}
 	case len(e.Text) > 4*maxText:
-		return Entry{}, &BadAct{Code: "too_long", Field: "text", Detail: fmt.Sprintf("the text has %d bytes, %d are the most", len(e.Text), 4*maxText)}
+		return LogEntry{}, &BadAct{Code: "too_long", Field: "text", Detail: fmt.Sprintf("the text has %d bytes, %d are the most", len(e.Text), 4*maxText)}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.Kind = Note
 	if e.Corrects != 0 {
 		e.Kind = Correction
-		i, ok := slices.BinarySearchFunc(s.entries, e.Corrects, func(x Entry, n uint64) int { return cmp.Compare(x.N, n) })
+		i, ok := slices.BinarySearchFunc(s.entries, e.Corrects, func(x LogEntry, n uint64) int { return cmp.Compare(x.N, n) })
 		if !ok || s.entries[i].Kind != Note && s.entries[i].Kind != Correction {
-			return Entry{}, fmt.Errorf("correcting entry %d: %w", e.Corrects, ErrNoEntry)
+			return LogEntry{}, fmt.Errorf("correcting entry %d: %w", e.Corrects, ErrNoEntry)
 		}
 		if by := s.fixed[e.Corrects]; by != 0 {
-			return Entry{}, &BadAct{Code: "corrected", Field: "corrects", Detail: fmt.Sprintf("entry %d was corrected by entry %d; correct that one", e.Corrects, by)}
+			return LogEntry{}, &BadAct{Code: "corrected", Field: "corrects", Detail: fmt.Sprintf("entry %d was corrected by entry %d; correct that one", e.Corrects, by)}
 		}
 	}
 	return s.write(ctx, e, who)
 }
 
-func (s *ShiftLog) write(ctx context.Context, e Entry, who Actor) (Entry, error) {
+func (s *ShiftLog) write(ctx context.Context, e LogEntry, who Actor) (LogEntry, error) {
 	e.N, e.At, e.By, e.CorrectedBy = s.n+1, s.now().UTC().Truncate(time.Millisecond), who, 0
 	data, err := json.Marshal(e)
 	if err != nil {
-		return Entry{}, fmt.Errorf("encoding an entry of the shift log: %w", err)
+		return LogEntry{}, fmt.Errorf("encoding an entry of the shift log: %w", err)
 	}
 	if _, err := s.log.Append(ctx, shiftSubject, data); err != nil {
 		// It may be there all the same: the next must not have its number.
 		s.n++
-		return Entry{}, fmt.Errorf("writing to the shift log: %w", err)
+		return LogEntry{}, fmt.Errorf("writing to the shift log: %w", err)
 	}
 	s.take(e)
 	return e, nil
 }
 
 // Begin puts a person on shift.
-func (s *ShiftLog) Begin(ctx context.Context, who Actor, text string) (Entry, error) {
+func (s *ShiftLog) Begin(ctx context.Context, who Actor, text string) (LogEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn(who, s.now().UnixMilli()) != nil {
-		return Entry{}, fmt.Errorf("beginning the shift of %s: %w", who.Name, ErrOnShift)
+		return LogEntry{}, fmt.Errorf("beginning the shift of %s: %w", who.Name, ErrOnShift)
 	}
-	return s.write(ctx, Entry{Kind: ShiftBegin, Text: strings.TrimSpace(text)}, who)
+	return s.write(ctx, LogEntry{Kind: ShiftBegin, Text: strings.TrimSpace(text)}, who)
 }
 
 // End takes a person off shift.
-func (s *ShiftLog) End(ctx context.Context, who Actor, text string) (Entry, error) {
+func (s *ShiftLog) End(ctx context.Context, who Actor, text string) (LogEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn(who, s.now().UnixMilli()) == nil {
-		return Entry{}, fmt.Errorf("ending the shift of %s: %w", who.Name, ErrOffShift)
+		return LogEntry{}, fmt.Errorf("ending the shift of %s: %w", who.Name, ErrOffShift)
 	}
-	return s.write(ctx, Entry{Kind: ShiftEnd, Text: strings.TrimSpace(text)}, who)
+	return s.write(ctx, LogEntry{Kind: ShiftEnd, Text: strings.TrimSpace(text)}, who)
 }
 
 // On gives who is on shift at a time, the longest first.
@@ -238,7 +238,7 @@ func (s *ShiftLog) Moments(from, to time.Time) []int64 {
 
 // Entries gives those with a number below before (0: from the end) that keep
 // says yes to, the newest first, at most limit.
-func (s *ShiftLog) Entries(ctx context.Context, before uint64, limit int, keep func(*Entry) bool) (out []Entry, err error) {
+func (s *ShiftLog) Entries(ctx context.Context, before uint64, limit int, keep func(*LogEntry) bool) (out []LogEntry, err error) {
 	s.mu.Lock()
 	entries, first := slices.Clone(s.entries), uint64(0)
 	fixed := make(map[uint64]uint64, len(s.fixed))
@@ -249,7 +249,7 @@ func (s *ShiftLog) Entries(ctx context.Context, before uint64, limit int, keep f
 	if len(entries) > 0 {
 		first = entries[0].N
 	}
-	gather := func(list []Entry) {
+	gather := func(list []LogEntry) {
 		for i := len(list) - 1; i >= 0 && len(out) < limit; i-- {
 			e := list[i]
 			e.CorrectedBy = fixed[e.N]
@@ -262,9 +262,9 @@ func (s *ShiftLog) Entries(ctx context.Context, before uint64, limit int, keep f
 	if len(out) >= limit || first <= 1 {
 		return out, nil
 	}
-	var older []Entry
+	var older []LogEntry
 	err = s.log.Read(ctx, 1, func(_ uint64, _ time.Time, subj string, data []byte) error {
-		var e Entry
+		var e LogEntry
 		if subj != shiftSubject || json.Unmarshal(data, &e) != nil {
 			return nil
 		}
