@@ -1,25 +1,26 @@
-import { useEffect } from 'react';
+import { type CSSProperties, useEffect } from 'react';
 import { useCell } from './cell.ts';
 import { useLanguage } from './i18n/index.ts';
-import { AlarmList } from './panels/alarmlist.tsx';
-import { RainChart, RiverChart } from './panels/charts.tsx';
 import { WallContext } from './panels/context.ts';
-import { DevicePanel } from './panels/device.tsx';
-import { FigureRow } from './panels/figures.tsx';
-import { Fleet } from './panels/fleet.tsx';
 import { Header, LostBanner } from './panels/header.tsx';
 import { Login } from './panels/login.tsx';
-import { MapView } from './panels/mapview.tsx';
+import { Keeper } from './scenes/keeper.ts';
+import { Stage } from './scenes/stage.tsx';
 import type { Wall } from './wall.ts';
 
 export function App({ wall, refused }: { wall: Wall; refused: unknown }) {
   const { lang, t } = useLanguage();
   const signedIn = useCell(wall.signedIn);
-  const selection = useCell(wall.selection);
+  const message = useCell(wall.scene);
   useEffect(() => {
     document.documentElement.lang = lang;
     document.title = `${t('app.name')} · ${t('app.title')}`;
   }, [lang, t]);
+  useEffect(() => {
+    const keeper = new Keeper(wall);
+    keeper.start();
+    return () => keeper.stop();
+  }, [wall]);
   if (signedIn === false) {
     return (
       <Login
@@ -31,30 +32,20 @@ export function App({ wall, refused }: { wall: Wall; refused: unknown }) {
       />
     );
   }
+  // A browser that was started with a device scale has part of it already.
+  const scale = Math.max(1, (message?.display?.scale ?? 1) / Math.max(1, devicePixelRatio));
   return (
     <WallContext value={wall}>
       <a className="skip" href="#alarms">
         {t('app.skip')}
       </a>
       <LostBanner />
-      <div className="page">
-        <Header />
-        <FigureRow />
-        <main className="desk">
-          <div className="left">
-            {selection.device ? (
-              <DevicePanel id={selection.device} />
-            ) : (
-              <>
-                <RiverChart />
-                <RainChart />
-                <Fleet />
-              </>
-            )}
-          </div>
-          <MapView />
-          <AlarmList />
-        </main>
+      <div
+        className={`page with-stage ${message?.scene.bare ? 'bare' : ''} ${scale === 1 ? '' : 'scaled'}`}
+        style={{ '--scale': scale } as CSSProperties}
+      >
+        {!message?.scene.bare && <Header />}
+        <Stage />
       </div>
     </WallContext>
   );

@@ -8,6 +8,7 @@ import { api } from './api.ts';
 import { App } from './app.tsx';
 import { pageAt } from './pages.ts';
 import { Guard } from './panels/guard.tsx';
+import { draftScene } from './scenes/draft.ts';
 import { Wall } from './wall.ts';
 
 /**
@@ -50,7 +51,11 @@ async function open(): Promise<void> {
     );
     return;
   }
-  const wall = new Wall();
+  const asked = new URLSearchParams(location.search);
+  const draft = asked.get('scene') === 'draft' ? draftScene() : undefined;
+  // A draft is looked at by whoever makes it: no server tells this page what to show.
+  const wall = new Wall(draft ? {} : { display: asked.get('display') ?? '' });
+  if (draft) wall.scene.set(draft);
   createRoot(host).render(
     <Guard>
       <App wall={wall} refused={refused} />

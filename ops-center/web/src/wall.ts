@@ -8,6 +8,7 @@ import type { Frame } from './live/frame.ts';
 import type { Heartbeat, ServerMessage } from './live/protocol.ts';
 import { LiveSocket } from './live/socket.ts';
 import { SHOWN_AT_FIRST } from './map/style.ts';
+import type { SceneMessage } from './scenes/model.ts';
 
 /** Up to this many devices a wall receives the whole city, so that its figures are the city's. */
 const WHOLE_CITY = 20_000;
@@ -60,8 +61,8 @@ export class Wall {
   readonly viewOnly = new Cell(false);
   /** The map flies to a device. */
   readonly goTo = new Cell<{ device: string; n: number } | undefined>(undefined);
-  /** Devices that moved in the last positions frame. */
-  onMoved: ((devices: Uint32Array) => void) | undefined;
+  /** Told which devices moved, with each positions frame. */
+  readonly movedListeners = new Set<(devices: Uint32Array) => void>();
 
   #etag = '';
   #fetching: Promise<void> | undefined;
@@ -74,7 +75,16 @@ export class Wall {
   /** A snapshot of this hub was received. */
   #told = false;
 
-  constructor() {
+  /** What this screen is to show; undefined until it was told, or when nobody tells it. */
+  readonly scene: Cell<SceneMessage | undefined>;
+  /** This screen is a display's own, by its token. */
+  readonly own = new Cell(false);
+  /** The wall's files that the server has. */
+  readonly build = new Cell('');
+
+  /** display names the one whose scenes to show, '' the default scene; none are shown without it. */
+  constructor({ display }: { display?: string } = {}) {
+    this.scene = new Cell(display === undefined ? undefined : lastScene());
     this.shownLayers = remembered('vonglau.layers', SHOWN_AT_FIRST);
     this.hiddenClasses = remembered('vonglau.hidden', []);
     this.alarmBook = new AlarmBook((device, severity) => {
@@ -84,6 +94,8 @@ export class Wall {
     const base = new URL('/v1/live', location.href);
     base.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
     base.hash = '';
+    base.search = '';
+    if (display !== undefined) base.searchParams.set('display', display);
     this.socket = new LiveSocket(base.href, {
       prepare: () => this.#prepare(),
       hello: (hub) => this.#hello(hub),
@@ -247,7 +259,9 @@ export class Wall {
     return fetching;
   }
 
-  #hello(hub: { id: string; dict: number }): void {
+  #hello(hub: { id: string; dict: number; build?: string; screen?: string }): void {
+    this.own.set(hub.screen !== undefined);
+    if (hub.build) this.build.set(hub.build);
     if (hub.id !== this.city.hub) {
       // The hub started anew between the dictionary and the connection.
       this.#etag = '';
@@ -259,8 +273,10 @@ export class Wall {
 
   #frame(frame: Frame): void {
     if (frame.dict > this.city.dict && this.city.dict >= 0) this.#refetch();
-    if (frame.kind === 'positions') this.onMoved?.(this.city.move(frame, this.clock.now()));
-    else this.city.apply(frame, this.clock.now());
+    if (frame.kind === 'positions') {
+      const devices = this.city.move(frame, this.clock.now());
+      for (const listener of this.movedListeners) listener(devices);
+    } else this.city.apply(frame, this.clock.now());
     if (frame.kind === 'snapshot') {
       this.#told = true;
       this.second();
@@ -283,6 +299,10 @@ export class Wall {
         if (raised && message.alarm.priority === 1) this.urgent.set(message.alarm);
         break;
       }
+      case 'scene':
+        this.scene.set(message);
+        keepScene(message);
+        break;
       case 'dictionary':
         if (message.dict > this.city.dict) this.#refetch();
         break;
@@ -373,4 +393,28 @@ function remembered(key: string, first: readonly string[]): Cell<ReadonlySet<str
     }
   });
   return cell;
+}
+
+const SCENE_KEPT = 'vonglau.scene';
+
+/** What was shown last: a screen that starts while the server is away shows it again. */
+function lastScene(): SceneMessage | undefined {
+  try {
+    const stored = localStorage.getItem(SCENE_KEPT);
+    if (!stored) return undefined;
+    const message = JSON.parse(stored) as SceneMessage;
+    // A focus and a push are of then; the layout holds.
+    return Array.isArray(message.scene?.panels) ? { ...message, n: 0 } : undefined;
+  } catch {
+    return undefined; // forbidden or damaged storage
+  }
+}
+
+function keepScene(message: SceneMessage): void {
+  try {
+    const { focus: _, ...rest } = message;
+    localStorage.setItem(SCENE_KEPT, JSON.stringify(rest));
+  } catch {
+    // See lastScene().
+  }
 }

@@ -1,3 +1,4 @@
+import type { SceneMessage } from '../scenes/model.ts';
 import type { Alarm } from './alarms.ts';
 
 /** Text frames from the server. */
@@ -11,10 +12,15 @@ export type ServerMessage =
       heartbeatMs: number;
       tickMs: number;
       resumed: boolean;
+      /** Names the wall's files the server has. */
+      build?: string;
+      /** The display that this screen's token is for. */
+      screen?: string;
     }
   | Heartbeat
   | { type: 'alarms'; seq: number; reset?: boolean; alarms: Alarm[] | null }
   | { type: 'alarm'; seq: number; alarm: Alarm }
+  | SceneMessage
   | { type: 'dictionary'; dict: number }
   | { type: 'gap'; from: number; to: number; reason: string }
   | { type: 'pong'; now: number }

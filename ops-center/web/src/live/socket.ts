@@ -29,7 +29,7 @@ export interface LiveHandlers {
   /** Run before each attempt: fetches the dictionary. A thrown error counts as a failed attempt. */
   prepare(): Promise<void>;
   /** A connection begins. Another hub's id means other indices. */
-  hello(hub: { id: string; resumed: boolean; dict: number }): void;
+  hello(hub: { id: string; resumed: boolean; dict: number; build?: string; screen?: string }): void;
   frame(frame: Frame): void;
   message(message: Exclude<ServerMessage, { type: 'hello' }>): void;
   /** A frame that could not be read; the connection is started anew. */
@@ -108,6 +108,11 @@ export class LiveSocket {
     this.#tell();
   }
 
+  /** Says something to the server, when there is one to hear it. */
+  say(message: { type: string; [field: string]: unknown }): void {
+    if (this.#greeted) this.#socket?.send(JSON.stringify(message));
+  }
+
   #tell(): void {
     const text = JSON.stringify({ type: 'subscribe', ...this.#subscription });
     if (!this.#greeted || text === this.#told) return;
@@ -183,7 +188,14 @@ export class LiveSocket {
     this.#resumable = message.resumed;
     this.#greeted = true;
     this.#attempt = 0;
-    this.#handlers.hello({ id: message.hub, resumed: message.resumed, dict: message.dict });
+    const { build, screen } = message;
+    this.#handlers.hello({
+      id: message.hub,
+      resumed: message.resumed,
+      dict: message.dict,
+      ...(build ? { build } : {}),
+      ...(screen ? { screen } : {}),
+    });
     this.#tell();
   }
 

@@ -1,6 +1,7 @@
 import { useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
 import { setLanguage, useLanguage } from '../i18n/index.ts';
+import { labelOf } from '../live/dictionary.ts';
 import { useMay, useSecond, useWall } from './context.ts';
 
 export function Header() {
@@ -44,6 +45,12 @@ export function Header() {
           </span>
         )}
       </span>
+      <WhyShown />
+      {may('push_scenes') && (
+        <a className="chip" href="/scenes">
+          {t('scenes.open')}
+        </a>
+      )}
       {may('view_status') && (
         <a className="chip" href="/devices">
           {t('register.open')}
@@ -63,6 +70,33 @@ export function Header() {
         {capital(date(lang, 'day', now))} · UTC+7
       </span>
     </header>
+  );
+}
+
+/** Why this screen shows what it shows, when it is not its own scene. */
+function WhyShown() {
+  const wall = useWall();
+  const { lang, t } = useLanguage();
+  const message = useCell(wall.scene);
+  const own = useCell(wall.own);
+  if (!message) return null;
+  const { reason, display, scene, by } = message;
+  if (reason === 'default' && !display) {
+    return scene.id === 'draft' ? (
+      <span className="chip why">{t('scenes.previewed', { name: scene.name.vi ?? '' })}</span>
+    ) : null;
+  }
+  const name = labelOf(display?.name, lang, display?.id ?? '');
+  return (
+    <>
+      {!own && <span className="chip why">{t('scenes.guest', { name })}</span>}
+      {(reason === 'pushed' || reason === 'locked' || reason === 'take_over') && (
+        <span className={`chip why ${reason}`}>
+          {t(`scenes.reason.${reason}`)}
+          {by ? ` · ${by}` : ''}
+        </span>
+      )}
+    </>
   );
 }
 
