@@ -32,6 +32,8 @@ type MQTT struct {
 	commands   *Commands
 	states     *States
 	disconnect func(principal, why string) int
+	// departments may come in by this door too; nil for none.
+	departments Departments
 }
 
 // NewMQTT makes the door; it is the Handler of an mqtt.Server.
@@ -43,6 +45,9 @@ func NewMQTT(g *Gate, c *Commands, states *States) *MQTT {
 // is its id, password its token. The client
 // identifier may be anything; sessions belong to the device.
 func (m *MQTT) Connect(_ context.Context, c *mqtt.Connect) (mqtt.Peer, error) {
+	if id, ok := departmentUser(c.Username); ok {
+		return m.connectDepartment(id, c)
+	}
 	device, proof, err := m.prove(c)
 	if err != nil {
 		refusal := asRefusal(err)
@@ -71,7 +76,13 @@ func (m *MQTT) Connect(_ context.Context, c *mqtt.Connect) (mqtt.Peer, error) {
 }
 
 // Forget deletes a session's place in its device's commands.
-func (m *MQTT) Forget(s mqtt.SessionKey, _ string) { m.commands.forget(s) }
+func (m *MQTT) Forget(s mqtt.SessionKey, _ string) {
+	if stream, ok := departmentUser(s.Principal); ok {
+		m.forgetDepartment(stream, s)
+		return
+	}
+	m.commands.forget(s)
+}
 
 // EndWith names what ends the connections of a device whose credential does not
 // count any more: mqtt.Server.Disconnect. Call it before the server starts.

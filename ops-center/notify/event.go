@@ -28,7 +28,7 @@ type Event struct {
 	Owner    string            `json:"owner,omitempty" doc:"The department answerable"`
 	Quantity devices.Quantity  `json:"quantity,omitempty"`
 	Incident string            `json:"incident,omitempty"`
-	Zones    []Zone            `json:"zones,omitempty"`
+	Zones    []alert.Zone      `json:"zones,omitempty"`
 	Title    map[string]string `json:"title" doc:"By language tag"`
 	Text     map[string]string `json:"text,omitempty" doc:"By language tag"`
 	Response map[string]string `json:"response,omitempty" doc:"What is to be done, by language tag"`
@@ -45,13 +45,6 @@ type Event struct {
 	Of     uint64 `json:"of,omitempty"`
 	From   string `json:"from,omitempty"`
 	Depth  int    `json:"depth,omitempty"`
-}
-
-// Zone is a zone the event concerns.
-type Zone struct {
-	Layer string `json:"layer"`
-	Code  string `json:"code"`
-	Name  string `json:"name,omitempty"`
 }
 
 // The kinds of events. The strings are stored and part of the format.
@@ -112,11 +105,8 @@ func alarmEvent(_ time.Time, subject string, data []byte) (*Event, error) {
 	a := &t.Alarm
 	e := &Event{
 		Kind: kind, At: t.At, Recorded: t.Recorded, Priority: a.Priority, Category: more.Alarm.Category, Exercise: more.Alarm.Exercise,
-		Rule: a.Rule, Owner: a.Owner, Quantity: a.Quantity, Title: a.RuleName, Text: a.Message, Response: a.Response,
+		Rule: a.Rule, Owner: a.Owner, Quantity: a.Quantity, Zones: a.Zones, Title: a.RuleName, Text: a.Message, Response: a.Response,
 		Who: t.Who.Name, Why: t.Why, Alarm: a,
-	}
-	for _, z := range a.Zones {
-		e.Zones = append(e.Zones, Zone{z.Layer, z.Code, z.Name})
 	}
 	return e, nil
 }

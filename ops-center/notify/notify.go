@@ -130,6 +130,7 @@ type Notify struct {
 
 	receipts chan recorded
 	streams  streams
+	ended    func(id string)
 	escalate *escalator
 	end      context.CancelFunc
 	wg       sync.WaitGroup // feeders and the escalator
@@ -660,7 +661,26 @@ func (n *Notify) Change(ctx context.Context, id string, change func(*Subscriptio
 	if err := n.check(&after); err != nil {
 		return before, after, err
 	}
-	return before, after, n.replace(ctx, w, func(w *worker) { w.sub = after })
+	if err := n.replace(ctx, w, func(w *worker) { w.sub = after }); err != nil {
+		return before, after, err
+	}
+	if after.Paused {
+		n.endStream(id)
+	} else {
+		n.streams.end(id) // and are opened again, with the new filter
+	}
+	return before, after, nil
+}
+
+// OnEnd names what ends the connections of a stream whose credential does not
+// count any more. Call it before Start.
+func (n *Notify) OnEnd(f func(id string)) { n.ended = f }
+
+func (n *Notify) endStream(id string) {
+	n.streams.end(id)
+	if n.ended != nil {
+		n.ended(id)
+	}
 }
 
 // replace changes a worker while it is at rest, and keeps it.
@@ -709,7 +729,7 @@ func (n *Notify) Rotate(ctx context.Context, id, secret string) (Credentials, er
 		}
 		w.secrets = sec
 	})
-	n.streams.end(id)
+	n.endStream(id)
 	return cred, err
 }
 
@@ -734,7 +754,7 @@ func (n *Notify) Remove(ctx context.Context, id string) (Subscription, error) {
 	n.mu.Lock()
 	delete(n.workers, id)
 	n.mu.Unlock()
-	n.streams.end(id)
+	n.endStream(id)
 	for _, dead := range w.deadLetters() {
 		if err := n.opt.Store.Delete(ctx, deadKey(dead.ID)); err != nil {
 			n.opt.Log.Warn("a dead letter of a subscription that ended was not removed", "delivery", dead.ID, "error", err)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"vonglau/devices"
+	"vonglau/ops-center/alert"
 )
 
 // Kind is how a subscription is served.
@@ -233,7 +234,7 @@ func (f *Filter) matches(e *Event) bool {
 		return false
 	}
 	return len(f.Zones) == 0 || slices.ContainsFunc(f.Zones, func(z ZoneFilter) bool {
-		return slices.ContainsFunc(e.Zones, func(in Zone) bool { return in.Layer == z.Layer && (z.Code == "" || in.Code == z.Code) })
+		return slices.ContainsFunc(e.Zones, func(in alert.Zone) bool { return in.Layer == z.Layer && (z.Code == "" || in.Code == z.Code) })
 	})
 }
 
