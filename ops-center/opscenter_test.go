@@ -182,14 +182,6 @@ func (a *alarms) Act(_ context.Context, id string, who alert.Actor, act alert.Ac
 
 func (a *alarms) Rules() []alert.Rule { return a.rules }
 
-func (a *alarms) Apply(_ context.Context, source []byte) (err error) {
-	if a.err != nil {
-		return a.err
-	}
-	a.rules, err = alert.ParseRules(source, devices.DefaultCatalogue())
-	return err
-}
-
 var noon = time.Date(2026, 11, 21, 5, 0, 0, 0, time.UTC)
 
 const (
@@ -694,21 +686,6 @@ func TestAlarmsAndRules(t *testing.T) {
 	c.alarms.err = errors.New("the log does not take it")
 	if status, body := ack("dust.a-1.abc", ""); status != 503 {
 		t.Errorf("log down: %d %s", status, body)
-	}
-	if status, _, body := c.call(c.admin, "PUT", "/v1/rules", "version: 1\nrules: []", "Content-Type", "application/yaml"); status != 503 {
-		t.Errorf("rules while the log is down: %d %s", status, body)
-	}
-	c.alarms.err = nil
-	if status, _, body := c.call(c.admin, "PUT", "/v1/rules", "version: 1\nrules: [{id: x, nonsense: 1}]", "Content-Type", "application/yaml"); status != 422 || !strings.Contains(body, "nonsense") {
-		t.Errorf("bad rules: %d %s", status, body)
-	}
-	if status, _, body := c.call(c.admin, "PUT", "/v1/rules", "version: 1\nrules: []", "Content-Type", "application/yaml"); status != 200 {
-		t.Errorf("rules: %d %s", status, body)
-	}
-	var rules struct{ Rules []any }
-	c.get("/v1/rules", &rules)
-	if rules.Rules == nil || len(rules.Rules) != 0 {
-		t.Errorf("got %+v", rules)
 	}
 }
 

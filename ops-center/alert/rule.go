@@ -224,6 +224,9 @@ func (r *Rule) validate(c *devices.Catalogue, anew bool) error {
 	if r.ID == "" || strings.Trim(r.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(r.ID) > 64 {
 		return errors.New("an id has lower-case letters, digits and '-', 64 at most")
 	}
+	if slices.Contains([]string{"source", "versions", "test", "check"}, r.ID) {
+		return errors.New("the id is an address of the API; choose another")
+	}
 	if r.Priority < 1 || r.Priority > 4 {
 		return fmt.Errorf("priority %d: use 1 (worst) to 4", r.Priority)
 	}
