@@ -212,9 +212,9 @@ type alarmTransition alert.Transition
 type alarmDetail struct {
 	Alarm alert.Alarm `json:"alarm"`
 	// Rule is the one in force now, absent when it was withdrawn.
-	Rule        *alert.Rule        `json:"rule,omitempty"`
+	Rule        *alert.Rule       `json:"rule,omitempty"`
 	Transitions []alarmTransition `json:"transitions"`
-	Neighbours  []neighbour        `json:"neighbours"`
+	Neighbours  []neighbour       `json:"neighbours"`
 	// MaxShelveSeconds and NeedsNote are what holds for its priority.
 	MaxShelveSeconds float64 `json:"maxShelveSeconds"`
 	NeedsNote        bool    `json:"needsNote"`

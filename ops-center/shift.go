@@ -26,7 +26,7 @@ type entriesInput struct {
 type entriesOutput struct {
 	Body struct {
 		Entries []alert.LogEntry `json:"entries"`
-		Next    uint64        `json:"next,omitempty"`
+		Next    uint64           `json:"next,omitempty"`
 	}
 }
 
