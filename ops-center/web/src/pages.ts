@@ -10,6 +10,7 @@ const pages: Record<string, () => Promise<Page>> = {
   '/devices': async () => (await import('./register/page.tsx')).RegisterPage,
   '/record': async () => (await import('./record/page.tsx')).RecordPage,
   '/scenes': async () => (await import('./scenes/page.tsx')).ScenesPage,
+  '/people': async () => (await import('./people/page.tsx')).PeoplePage,
 };
 
 /** The page of an address: its own, or that of the address above it, as /devices/tram-1. */

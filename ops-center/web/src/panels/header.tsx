@@ -56,6 +56,9 @@ export function Header() {
           {t('register.open')}
         </a>
       )}
+      <a className="chip" href="/people">
+        {t('people.account')}
+      </a>
       <button
         type="button"
         className="chip language"
