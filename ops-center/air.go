@@ -80,8 +80,9 @@ var airQuantities = map[devices.Quantity]vnaqi.Pollutant{
 	"pm25": vnaqi.PM25, "pm10": vnaqi.PM10, "so2": vnaqi.SO2, "no2": vnaqi.NO2, "co": vnaqi.CO, "o3": vnaqi.O3,
 }
 
-// airBack is how many hours before the first one an index looks at.
-const airBack = 24
+// airBack is how many hours before the first one are read: the last whole day may
+// have begun as long ago.
+const airBack = 48
 
 func (a *api) airQuality(ctx context.Context, in *airInput) (*airOutput, error) {
 	if a.History == nil {

@@ -47,7 +47,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no server answered.`,
 	flags.BoolVar(&r.json, "json", false, "print JSON")
 	root.AddCommand(
 		newServe(), newVerify(),
-		newDevice(r), newGroup(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newPlace(r), newAlarm(r), newWarning(r), newDrill(r), newCAP(), newLog(r), newSubscription(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newToken(r), newPrefix(r), newReport(r), newAudit(r), newDisplay(r), newScene(r),
+		newDevice(r), newGroup(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newThreshold(r), newPlace(r), newAlarm(r), newWarning(r), newDrill(r), newCAP(), newLog(r), newSubscription(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newToken(r), newPrefix(r), newReport(r), newAudit(r), newDisplay(r), newScene(r),
 	)
 	return root
 }
@@ -204,36 +204,6 @@ func newLayer(r *remote) *cobra.Command {
 		},
 	}
 	return group("layer", "geospatial layers", load, list)
-}
-
-func newRule(r *remote) *cobra.Command {
-	apply := &cobra.Command{
-		Use: "apply FILE", Short: "put a file of alarm rules in force, replacing the ones before",
-		Example: "  vonglau rule apply rules.yaml",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			raw, err := os.ReadFile(args[0])
-			if err != nil {
-				return failed(err)
-			}
-			cl, err := r.client()
-			if err != nil {
-				return err
-			}
-			raw, err = cl.call(cmd.Context(), http.MethodPut, "/v1/rules", nil, "application/yaml", bytes.NewReader(raw))
-			if err != nil {
-				return err
-			}
-			return printJSON(cmd.OutOrStdout(), raw)
-		},
-	}
-	list := &cobra.Command{
-		Use: "list", Short: "list the rules in force", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.print(cmd, http.MethodGet, "/v1/rules", nil, nil, printJSON)
-		},
-	}
-	return group("rule", "alarm rules", apply, list)
 }
 
 func newPlace(r *remote) *cobra.Command {
