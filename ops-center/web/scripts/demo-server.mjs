@@ -16,7 +16,7 @@ import { fromGeojsonVt } from '@maplibre/vt-pbf';
 import { WebSocketServer } from 'ws';
 import * as city from './demo-city.mjs';
 
-const DIST = fileURLToPath(new URL('../dist', import.meta.url));
+const DIST = process.env.VONGLAU_DIST ?? fileURLToPath(new URL('../dist', import.meta.url));
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -227,8 +227,14 @@ const STATES = [
 ];
 
 export class DemoServer {
-  constructor({ devices = 500, layerDir = '', failHistory = false } = {}) {
+  constructor({
+    devices = 500,
+    layerDir = '',
+    failHistory = false,
+    attribution = 'Thành phố mô phỏng',
+  } = {}) {
     this.failHistory = failHistory;
+    this.attribution = attribution;
     this.hub = `demo-${Date.now().toString(36)}`;
     this.seq = 1;
     this.ring = [];
@@ -532,7 +538,16 @@ export class DemoServer {
     }
     if (path === '/v1/layers') {
       const layers = Object.keys(this.layers).filter((name) => !name.endsWith('_label'));
-      return send(200, JSON.stringify({ layers: layers.map((name) => ({ name, join: name === 'wards' })) }));
+      return send(
+        200,
+        JSON.stringify({
+          layers: layers.map((name) => ({
+            name,
+            join: name === 'wards' || name === 'flood_basins',
+            attribution: name === 'streets' ? this.attribution : '',
+          })),
+        }),
+      );
     }
     const tile = /^\/v1\/layers\/(\w+)\/tiles\/(\d+)\/(\d+)\/(\d+)\.mvt$/.exec(path);
     if (tile) {
@@ -558,6 +573,22 @@ export class DemoServer {
         ? [{ layer: 'wards', code: ward.properties.code, name: ward.properties.name, validFrom: '' }]
         : [];
       return send(200, JSON.stringify({ zones }));
+    }
+    if (path === '/v1/zones/aggregate') return send(200, JSON.stringify(this.#aggregate(url.searchParams)));
+    if (path === '/v1/live/clusters') return send(200, JSON.stringify(this.#clusters(url.searchParams)));
+    if (path === '/v1/network/links') return send(200, JSON.stringify(this.#links()));
+    if (path === '/v1/places') {
+      return send(200, JSON.stringify({ places: this.#places(url.searchParams.get('q') ?? '') }));
+    }
+    const track = /^\/v1\/devices\/([^/]+)\/track$/.exec(path);
+    if (track) {
+      const bus = this.devices.find((d) => d.id === track[1]);
+      const now = Date.now();
+      const points = [];
+      for (let t = now - 1_800_000; bus?.route && t <= now; t += 10_000) {
+        points.push({ time: new Date(t).toISOString(), at: city.placeOf(bus, t) });
+      }
+      return send(200, JSON.stringify({ points }));
     }
     if (path === '/v1/refusals') return send(200, JSON.stringify({ refusals: [], total: 0 }));
     if (path === '/v1/rules') {
@@ -631,6 +662,138 @@ export class DemoServer {
       });
     }
     return send(200, JSON.stringify({ buckets }));
+  }
+
+  /** One figure for each ward, out of the newest values of those that are heard. */
+  #aggregate(query) {
+    const quantity = query.get('quantity');
+    const stat = query.get('stat') ?? 'mean';
+    const layer = this.layers[query.get('layer')] ?? this.wards;
+    const zones = layer.features
+      .filter((f) => f.properties.code)
+      .map((f) => ({ code: f.properties.code, name: f.properties.name, values: [], left: 0 }));
+    for (const c of this.channels) {
+      if (c.name !== quantity) continue;
+      const d = this.devices[c.device];
+      const at = d.route ? city.placeOf(d, Date.now()) : d.at;
+      const zone = zones.find((z) => z.code === city.wardOf(at, layer)?.properties.code);
+      if (!zone) continue;
+      if (d.silentSince) zone.left++;
+      else zone.values.push(this.#row(c, d.last).value);
+    }
+    const figure = (v) =>
+      v.length === 0
+        ? null
+        : stat === 'max'
+          ? Math.max(...v)
+          : stat === 'min'
+            ? Math.min(...v)
+            : v.reduce((a, b) => a + b, 0) / v.length;
+    return {
+      quantity,
+      stat,
+      zones: zones.map((z) => ({
+        code: z.code,
+        name: z.name,
+        value: figure(z.values),
+        n: z.values.length,
+        left: z.left,
+      })),
+    };
+  }
+
+  #clusters(query) {
+    const [w, s, e, n] = query.get('view').split(',').map(Number);
+    const side = 2 ** (Number(query.get('zoom')) + 3);
+    const hide = (query.get('hide') ?? '').split(',');
+    const cells = new Map();
+    for (const d of this.devices) {
+      const [lon, lat] = d.route ? city.placeOf(d, Date.now()) : d.at;
+      if (lon < w || lon > e || lat < s || lat > n || hide.includes(d.kind)) continue;
+      const x = Math.floor(((lon + 180) / 360) * side);
+      const y = Math.floor(((1 - Math.asinh(Math.tan((lat * Math.PI) / 180)) / Math.PI) / 2) * side);
+      const key = `${x} ${y}`;
+      let c = cells.get(key);
+      if (!c) {
+        c = { at: [0, 0], box: [lon, lat, lon, lat], n: 0, worst: 0, by: [0, 0, 0, 0, 0], silent: 0 };
+        cells.set(key, c);
+      }
+      c.n++;
+      c.at = [c.at[0] + lon, c.at[1] + lat];
+      c.box = [
+        Math.min(c.box[0], lon),
+        Math.min(c.box[1], lat),
+        Math.max(c.box[2], lon),
+        Math.max(c.box[3], lat),
+      ];
+      c.by[d.severity]++;
+      if (d.severity && (!c.worst || d.severity < c.worst)) c.worst = d.severity;
+      if (d.silentSince) c.silent++;
+    }
+    return { cells: [...cells.values()].map((c) => ({ ...c, at: [c.at[0] / c.n, c.at[1] / c.n] })) };
+  }
+
+  /** Each device hangs on the gateway next to it, the gateways on the first. */
+  #links() {
+    const gateways = this.devices.filter((d) => d.kind === 'network');
+    const far = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
+    const device = [];
+    const node = [];
+    const behind = gateways.map(() => 0);
+    for (const d of this.devices) {
+      if (d === gateways[0]) continue;
+      const at = d.route ? city.placeOf(d, Date.now()) : d.at;
+      let up = 0;
+      if (d.kind !== 'network') {
+        gateways.forEach((g, i) => {
+          if (far(g.at, at) < far(gateways[up].at, at)) up = i;
+        });
+      }
+      device.push(d.id);
+      node.push(up);
+      behind[up]++;
+      if (up !== 0) behind[0]++;
+    }
+    return {
+      nodes: gateways.map((g, i) => ({
+        id: g.id,
+        name: g.name,
+        at: g.at,
+        presence: g.silentSince ? 'silent' : 'online',
+        children: node.filter((n) => n === i).length,
+        behind: behind[i],
+      })),
+      device,
+      node,
+    };
+  }
+
+  #places(q) {
+    const fold = (t) => t.normalize('NFD').replace(/\p{M}/gu, '').replace(/[đĐ]/g, 'd').toLowerCase();
+    const want = fold(q).trim();
+    const seen = new Set();
+    const found = [];
+    for (const [layer, data] of Object.entries(this.layers)) {
+      if (layer.endsWith('_label')) continue;
+      for (const f of data.features) {
+        const name = f.properties.name ?? '';
+        if (!name || !fold(name).includes(want) || seen.has(layer + name)) continue;
+        seen.add(layer + name);
+        const points = f.geometry.coordinates.flat(3);
+        const lons = points.filter((_, i) => i % 2 === 0);
+        const lats = points.filter((_, i) => i % 2 === 1);
+        const box = [Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)];
+        found.push({
+          layer,
+          code: f.properties.code ?? '',
+          name,
+          at: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2],
+          box,
+        });
+        if (found.length >= 8) return found;
+      }
+    }
+    return found;
   }
 
   #file(path, response, problem) {

@@ -1,8 +1,20 @@
+import type * as GeoJSON from 'geojson';
 import 'maplibre-gl/dist/maplibre-gl.css';
 import { type GeoJSONSource, Map as MapLibre, setWorkerUrl } from 'maplibre-gl';
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url';
 import type { City } from '../live/city.ts';
+import type { Theme } from '../theme.ts';
+import { ClustersOverlay } from './layers/clusters.ts';
+import { FloodOverlay } from './layers/flood.ts';
+import { HeatOverlay } from './layers/heat.ts';
+import { MeasureOverlay } from './layers/measure.ts';
+import { NetworkOverlay } from './layers/network.ts';
+import { OwnLayers } from './layers/own.ts';
+import { TrailsOverlay } from './layers/trails.ts';
+import { ZonesOverlay } from './layers/zones.ts';
+import { type Ground, Overlays } from './overlay.ts';
 import { SensorLayer } from './sensors.ts';
+import { type Camera, DEFAULTS, type MapSettings, OVERLAYS } from './settings.ts';
 import { BASE_LAYERS, type BaseLayer, baseStyle, SENSORS_BELOW, styleLayersOf } from './style.ts';
 
 // MapLibre starts its worker from this address; the content security policy
@@ -20,7 +32,9 @@ export interface AlarmName {
 }
 
 export interface CityMapEvents {
-  pick(device: number | undefined): void;
+  /** Those under the pointer, the worst first. */
+  pick(devices: number[], x: number, y: number): void;
+  camera(camera: Camera): void;
   hover(device: number | undefined, x: number, y: number): void;
   view(box: [number, number, number, number]): void;
 }
@@ -28,6 +42,8 @@ export interface CityMapEvents {
 /** Gliding vehicles redraw the map at most this often, and less on a slow machine. */
 const GLIDE_EVERY = 200;
 const CLOSE_ZOOM = 16;
+/** A list of more than these under one pointer is none to choose from. */
+const MOST_PICKED = 30;
 
 /**
  * The map: MapLibre for the base, one custom layer for everything that lives.
@@ -39,11 +55,25 @@ export class CityMap {
   #city: City;
   #hidden: ReadonlySet<string>;
   #framed = false;
+  #hub = '';
   #ready = false;
   #names: AlarmName[] = [];
   #timer: ReturnType<typeof setInterval>;
   #lastGlide = 0;
   #off: (() => void)[] = [];
+  readonly overlays: Overlays;
+  readonly trails = new TrailsOverlay();
+  readonly clusters = new ClustersOverlay((active) => {
+    this.sensors.sparse = active;
+  });
+  readonly measure = new MeasureOverlay();
+  readonly own = new OwnLayers();
+  #ground: () => Omit<Ground, 'map' | 'sensors' | 'signal'>;
+  #settings: MapSettings = {};
+  #ended = new AbortController();
+  #layers: ReadonlySet<string>;
+  #shown: ReadonlySet<string>;
+  #theme: Theme;
   #still = window.matchMedia('(prefers-reduced-motion: reduce)');
 
   constructor(
@@ -54,17 +84,25 @@ export class CityMap {
       shown: ReadonlySet<string>;
       hidden: ReadonlySet<string>;
       events: CityMapEvents;
-      locale: Record<string, string>;
+      theme: Theme;
+      camera?: Camera;
+      ground: () => Omit<Ground, 'map' | 'sensors' | 'signal'>;
     },
   ) {
+    this.#ground = options.ground;
+    this.#layers = options.layers;
+    this.#shown = options.shown;
+    this.#theme = options.theme;
+    this.#framed = options.camera !== undefined;
     this.#city = city;
     this.#hidden = options.hidden;
     this.sensors = new SensorLayer(city);
+    this.sensors.theme = options.theme;
     this.#map = new MapLibre({
       container,
-      style: baseStyle(options.layers, options.shown, location.origin),
-      center: [106.168, 20.434],
-      zoom: 12,
+      style: baseStyle(options.layers, options.shown, location.origin, options.theme),
+      center: options.camera?.center ?? [106.168, 20.434],
+      zoom: options.camera?.zoom ?? 12,
       minZoom: 3,
       maxZoom: 20,
       // The default of 4096 blurs a video wall of 7,680 pixels.
@@ -74,7 +112,7 @@ export class CityMap {
       pitchWithRotate: false,
       touchPitch: false,
       fadeDuration: 0,
-      locale: options.locale,
+      doubleClickZoom: false,
     });
     this.#map.touchZoomRotate.disableRotation();
     this.#map.keyboard.disableRotation();
@@ -84,17 +122,42 @@ export class CityMap {
       this.setNames(this.#names);
       this.#frame();
       this.#tellView(options.events);
+      this.settle(this.#settings);
     });
     // MapLibre restores its own layers after a lost context but drops ours.
     this.#map.on('webglcontextrestored', () => {
       this.#map.once('styledata', () => {
         this.#addSensors();
         this.setNames(this.#names);
+        const ground = this.ground();
+        if (!ground) return;
+        this.overlays.restore();
+        this.own.restore(this.#map);
+        this.measure.create(ground);
+        this.measure.draw(this.#map);
       });
     });
-    this.#map.on('moveend', () => this.#tellView(options.events));
-    this.#map.on('click', (e) => options.events.pick(this.#pick(e.lngLat.lng, e.lngLat.lat)));
+    this.#map.on('moveend', () => {
+      this.#tellView(options.events);
+      this.overlays.refresh('clusters', 'heat');
+    });
+    this.#map.on('click', (e) => {
+      if (this.measure.click(this.#map, [e.lngLat.lng, e.lngLat.lat])) return;
+      if (
+        this.clusters.active &&
+        this.#map.queryRenderedFeatures(e.point, { layers: this.clusters.ids.slice(0, 1) }).length > 0
+      ) {
+        return;
+      }
+      const reach = this.#reach();
+      options.events.pick(
+        this.sensors.pickAll(e.lngLat.lng, e.lngLat.lat, reach, MOST_PICKED),
+        e.point.x,
+        e.point.y,
+      );
+    });
     this.#map.on('mousemove', (e) => {
+      if (this.measure.mode.get() !== 'off') return;
       const device = this.#pick(e.lngLat.lng, e.lngLat.lat);
       this.#map.getCanvas().style.cursor = device === undefined ? '' : 'pointer';
       options.events.hover(device, e.point.x, e.point.y);
@@ -104,6 +167,17 @@ export class CityMap {
       city.onDirty((lo, hi) => this.sensors.refresh(lo, hi)),
       city.shape.subscribe(() => this.#reshape()),
     );
+    this.overlays = new Overlays(
+      [
+        new HeatOverlay(),
+        new ZonesOverlay(),
+        new FloodOverlay(),
+        new NetworkOverlay(),
+        this.trails,
+        this.clusters,
+      ],
+      () => this.ground(),
+    );
     this.#timer = setInterval(this.#glide, 50);
     this.#reshape();
   }
@@ -111,6 +185,118 @@ export class CityMap {
   /** Moving devices have new places. */
   moved(devices: Uint32Array): void {
     this.sensors.moved(devices, !this.#still.matches);
+    this.trails.moved(devices, this.#city.lon, this.#city.lat);
+    const { follow } = this.#settings;
+    const followed = follow === undefined ? undefined : this.#city.index(follow);
+    if (followed !== undefined && devices.includes(followed)) this.#keepInView(followed);
+  }
+
+  /** Takes the settings of the operator or of a scene. */
+  settle(settings: MapSettings): void {
+    const before = this.#settings;
+    this.#settings = settings;
+    this.sensors.least = settings.filters?.priority ?? 0;
+    if (!this.#ready) return;
+    const names = new Set(
+      (settings.layers ?? DEFAULTS.layers).filter((n) => (OVERLAYS as readonly string[]).includes(n)),
+    );
+    this.overlays.show(names, settings.order ?? DEFAULTS.order);
+    this.overlays.refresh();
+    const { camera } = settings;
+    if (camera && JSON.stringify(camera) !== JSON.stringify(before.camera)) {
+      this.#framed = true;
+      this.#map.jumpTo(camera);
+    }
+    if (settings.follow && settings.follow !== before.follow) {
+      const index = this.#city.index(settings.follow);
+      if (index !== undefined) this.#keepInView(index);
+    }
+  }
+
+  ground(): Ground | undefined {
+    if (!this.#ready || this.#ended.signal.aborted) return undefined;
+    return { ...this.#ground(), map: this.#map, sensors: this.sensors, signal: this.#ended.signal };
+  }
+
+  /** Recolours the base in place: a new style would drop what is not its own. */
+  paint(theme: Theme): void {
+    if (theme === this.#theme) return;
+    this.#theme = theme;
+    this.sensors.theme = theme;
+    for (const layer of baseStyle(this.#layers, this.#shown, location.origin, theme).layers) {
+      if (!this.#map.getLayer(layer.id)) continue;
+      for (const [name, value] of Object.entries(layer.paint ?? {})) {
+        if (name.endsWith('color')) this.#map.setPaintProperty(layer.id, name as never, value as never);
+      }
+    }
+    this.overlays.refresh();
+  }
+
+  /** The picture as it is on the screen now, for printing and saving. */
+  picture(): Promise<HTMLCanvasElement> {
+    return new Promise((resolve) => {
+      // A drawing buffer is only there until it was shown: copy it right after it is drawn.
+      this.#map.once('render', () => {
+        const from = this.#map.getCanvas();
+        const copy = document.createElement('canvas');
+        copy.width = from.width;
+        copy.height = from.height;
+        copy.getContext('2d')?.drawImage(from, 0, 0);
+        resolve(copy);
+      });
+      this.#map.triggerRepaint();
+    });
+  }
+
+  get camera(): Camera {
+    const { lng, lat } = this.#map.getCenter();
+    return { center: [lng, lat], zoom: this.#map.getZoom() };
+  }
+
+  get bounds(): [number, number, number, number] {
+    const b = this.#map.getBounds();
+    return [b.getWest(), b.getSouth(), b.getEast(), b.getNorth()];
+  }
+
+  fit(box: readonly [number, number, number, number]): void {
+    this.#map.fitBounds(
+      [
+        [box[0], box[1]],
+        [box[2], box[3]],
+      ],
+      { padding: 60, maxZoom: 16, duration: this.#still.matches ? 0 : 600 },
+    );
+  }
+
+  panBy(x: number, y: number): void {
+    this.#map.panBy([x, y], { duration: this.#still.matches ? 0 : 150 });
+  }
+
+  /** Adds a layer of the operator's own, for this page's life. */
+  import(name: string, data: GeoJSON.GeoJSON): void {
+    this.own.add(this.#map, name, data);
+    const box = this.own.boxOf(name);
+    if (box) this.fit(box);
+  }
+
+  measureIn(mode: 'off' | 'distance' | 'area'): void {
+    const ground = this.ground();
+    if (ground) this.measure.start(ground, mode);
+    this.#map.getCanvas().style.cursor = mode === 'off' ? '' : 'crosshair';
+  }
+
+  get map(): MapLibre {
+    return this.#map;
+  }
+
+  #keepInView(device: number): void {
+    const place = this.sensors.placeOf(device);
+    if (!place) return;
+    const p = this.#map.project(place);
+    const { clientWidth: w, clientHeight: h } = this.#map.getContainer();
+    // Moves when it nears the edge: a map that moves with each fix cannot be read.
+    if (p.x > w * 0.2 && p.x < w * 0.8 && p.y > h * 0.2 && p.y < h * 0.8) return;
+    this.#map.easeTo({ center: place, duration: this.#still.matches ? 0 : 700 });
   }
 
   /** Hides the sensors of these classes. */
@@ -121,6 +307,7 @@ export class CityMap {
 
   /** Shows exactly these base layers. */
   show(shown: ReadonlySet<string>): void {
+    this.#shown = shown;
     for (const name of BASE_LAYERS) this.#toggle(name, shown.has(name));
   }
 
@@ -159,6 +346,8 @@ export class CityMap {
 
   remove(): void {
     clearInterval(this.#timer);
+    this.#ended.abort();
+    this.overlays.stop();
     for (const off of this.#off) off();
     this.#map.remove();
   }
@@ -174,6 +363,8 @@ export class CityMap {
   }
 
   #reshape(): void {
+    if (this.#hub !== this.#city.hub) this.trails.forget();
+    this.#hub = this.#city.hub;
     this.sensors.rebuild(this.#hidden);
     this.#frame();
   }
@@ -203,13 +394,18 @@ export class CityMap {
   }
 
   #pick(lon: number, lat: number): number | undefined {
-    // 12 pixels in mercator units at this zoom.
-    return this.sensors.pick(lon, lat, 12 / (512 * 2 ** this.#map.getZoom()));
+    return this.sensors.pick(lon, lat, this.#reach());
+  }
+
+  /** 12 pixels in mercator units at this zoom. */
+  #reach(): number {
+    return 12 / (512 * 2 ** this.#map.getZoom());
   }
 
   #tellView(events: CityMapEvents): void {
     const b = this.#map.getBounds();
     events.view([b.getWest(), b.getSouth(), b.getEast(), b.getNorth()]);
+    events.camera(this.camera);
   }
 
   #glide = (): void => {

@@ -1,8 +1,15 @@
 import type { CustomLayerInterface, CustomRenderMethodInput, Map as MapLibre } from 'maplibre-gl';
 import type { City } from '../live/city.ts';
 import { PRIORITY, PRIORITY_INK, rgb } from '../palette.ts';
+import type { Theme } from '../theme.ts';
 import { Grid } from './grid.ts';
 import { mercatorX, mercatorY } from './mercator.ts';
+
+/** What a symbol has besides its priority's colour, on either ground. */
+const INKS: Record<Theme, { grey: string; edge: string; rim: string; mover: string }> = {
+  dark: { grey: PRIORITY[0], edge: '#0b0f14', rim: '#ffffff', mover: '#c7dbed' },
+  light: { grey: '#4f6172', edge: '#26323d', rim: '#000000', mover: '#1f3b57' },
+};
 
 /** Bits of a point's fourth state byte. */
 const Mark = { Selected: 1, Unacknowledged: 2, Moving: 4 } as const;
@@ -50,6 +57,9 @@ uniform vec3 u_colour[5];
 uniform vec3 u_ink[5];
 uniform sampler2D u_digits;
 uniform float u_pixels;
+uniform vec3 u_edge; // around a symbol
+uniform vec3 u_rim; // what nobody has acknowledged, what is chosen
+uniform vec3 u_mover;
 flat in uvec4 v_state;
 flat in float v_size;
 out vec4 colour;
@@ -83,8 +93,8 @@ void main() {
   vec4 c = vec4(0.0);
   if (selected) {
     float ring = abs(length(p) - (r - 1.5 * u_pixels));
-    over(c, vec3(0.043, 0.059, 0.078), 0.45 * smoothstep(0.5, -0.5, length(p) - r));
-    over(c, vec3(1.0), smoothstep(0.5, -0.5, ring - 1.25 * u_pixels));
+    over(c, u_edge, 0.45 * smoothstep(0.5, -0.5, length(p) - r));
+    over(c, u_rim, smoothstep(0.5, -0.5, ring - 1.25 * u_pixels));
     r = max(5.0 * u_pixels, r - 9.0 * u_pixels);
   }
   if (severity != 0u) {
@@ -92,7 +102,7 @@ void main() {
     vec3 fill = u_colour[severity];
     vec3 ink = u_ink[severity];
     float edge = unacknowledged ? 1.8 * u_pixels : 1.0 * u_pixels;
-    vec3 rim = unacknowledged ? vec3(1.0) : vec3(0.043, 0.059, 0.078);
+    vec3 rim = unacknowledged ? u_rim : u_edge;
     over(c, rim, smoothstep(0.5, -0.5, d));
     float inside = smoothstep(0.5, -0.5, d + edge);
     if (fresh >= 3u || fresh == 0u) {
@@ -112,9 +122,9 @@ void main() {
     float d = length(p);
     vec3 grey = u_colour[0];
     if (fresh == 1u) {
-      over(c, vec3(0.043, 0.059, 0.078), 0.6 * smoothstep(0.5, -0.5, d - r));
+      over(c, u_edge, 0.6 * smoothstep(0.5, -0.5, d - r));
       float body = moving ? smoothstep(0.5, -0.5, box(p, r * 0.7)) : smoothstep(0.5, -0.5, d - r + 0.6 * u_pixels);
-      over(c, moving ? vec3(0.78, 0.86, 0.93) : grey, body * (moving ? 0.95 : 0.78));
+      over(c, moving ? u_mover : grey, body * (moving ? 0.95 : 0.78));
     } else if (fresh == 2u) {
       over(c, grey, smoothstep(0.5, -0.5, abs(d - r + 1.2 * u_pixels) - 0.9 * u_pixels));
     } else {
@@ -168,6 +178,9 @@ export class SensorLayer implements CustomLayerInterface {
   #placeDirty = { lo: Number.POSITIVE_INFINITY, hi: -1 };
   #uploaded = 0;
   #urgent = new Uint32Array(0);
+  #sparse = false;
+  #least = 0;
+  #ink = INKS.dark;
   #urgentStale = true;
 
   #program: WebGLProgram | undefined;
@@ -237,7 +250,8 @@ export class SensorLayer implements CustomLayerInterface {
       if (this.#state[o] !== city.severity[i]) this.#urgentStale = true;
       this.#state[o] = city.severity[i];
       this.#state[o + 1] = city.fresh[i];
-      this.#state[o + 2] = city.placed[i] && !this.#hidden[i] && !city.hidden[i] ? 1 : 0;
+      const wanted = !this.#least || (city.severity[i] > 0 && city.severity[i] <= this.#least);
+      this.#state[o + 2] = wanted && city.placed[i] && !this.#hidden[i] && !city.hidden[i] ? 1 : 0;
       this.#state[o + 3] = this.#marks[i];
     }
     widen(this.#stateDirty, lo, hi);
@@ -301,6 +315,27 @@ export class SensorLayer implements CustomLayerInterface {
     }
   }
 
+  /** Draws critical and chosen devices only: clusters stand for the others. */
+  set sparse(on: boolean) {
+    if (this.#sparse === on) return;
+    this.#sparse = on;
+    this.#urgentStale = true;
+    this.#map?.triggerRepaint();
+  }
+
+  /** Draws only devices with an open alarm of this priority or worse; 0 draws all. */
+  set least(priority: number) {
+    if (this.#least === priority) return;
+    this.#least = priority;
+    this.refresh(0, this.#count - 1);
+  }
+
+  /** The greys of a light or a dark map. */
+  set theme(theme: Theme) {
+    this.#ink = INKS[theme];
+    this.#map?.triggerRepaint();
+  }
+
   /** Where a device is drawn now, in degrees. */
   placeOf(device: number): [number, number] | undefined {
     if (!this.#city.placed[device]) return undefined;
@@ -330,15 +365,53 @@ export class SensorLayer implements CustomLayerInterface {
     return best;
   }
 
+  /** All shown devices within a reach in mercator units, the worst first, then the nearest. */
+  pickAll(lon: number, lat: number, reach: number, most: number): number[] {
+    const x = mercatorX(lon);
+    const y = mercatorY(lat);
+    const found: { device: number; d: number }[] = [];
+    const look = (i: number) => {
+      if (!this.#state[i * 4 + 2]) return;
+      const d = Math.hypot(this.#x[i] - x, this.#y[i] - y);
+      if (d <= reach) found.push({ device: i, d });
+    };
+    this.#grid?.near(x, y, reach, look);
+    for (const i of this.#movers) look(i);
+    const rank = (i: number) => this.#state[i * 4] || 5;
+    return found
+      .sort((a, b) => rank(a.device) - rank(b.device) || a.d - b.d)
+      .slice(0, most)
+      .map((f) => f.device);
+  }
+
+  /** Calls visit for every shown device in a box, in degrees. */
+  within([w, s, e, n]: readonly [number, number, number, number], visit: (device: number) => void): void {
+    const city = this.#city;
+    for (let i = 0; i < this.#count; i++) {
+      if (!this.#state[i * 4 + 2]) continue;
+      const lon = city.lon[i];
+      const lat = city.lat[i];
+      if (lon >= w && lon <= e && lat >= s && lat <= n) visit(i);
+    }
+  }
+
   onAdd(map: MapLibre, gl: WebGL2RenderingContext): void {
     this.#map = map;
     const program = link(gl, VERTEX, FRAGMENT);
     this.#program = program;
     this.#uniform = Object.fromEntries(
-      ['u_matrix', 'u_size', 'u_pixels', 'u_urgent', 'u_colour', 'u_ink', 'u_digits'].map((name) => [
-        name,
-        gl.getUniformLocation(program, name),
-      ]),
+      [
+        'u_matrix',
+        'u_size',
+        'u_pixels',
+        'u_urgent',
+        'u_colour',
+        'u_ink',
+        'u_digits',
+        'u_edge',
+        'u_rim',
+        'u_mover',
+      ].map((name) => [name, gl.getUniformLocation(program, name)]),
     );
     this.#vertexArray = gl.createVertexArray();
     this.#placeBuffer = gl.createBuffer();
@@ -385,8 +458,11 @@ export class SensorLayer implements CustomLayerInterface {
     gl.uniform1f(u.u_pixels, this.#map.getPixelRatio());
     gl.uniform3fv(
       u.u_colour,
-      PRIORITY.flatMap((c) => rgb(c)),
+      PRIORITY.flatMap((c, i) => rgb(i === 0 ? this.#ink.grey : c)),
     );
+    gl.uniform3fv(u.u_edge, rgb(this.#ink.edge));
+    gl.uniform3fv(u.u_rim, rgb(this.#ink.rim));
+    gl.uniform3fv(u.u_mover, rgb(this.#ink.mover));
     gl.uniform3fv(
       u.u_ink,
       PRIORITY_INK.flatMap((c) => rgb(c)),
@@ -400,7 +476,7 @@ export class SensorLayer implements CustomLayerInterface {
     gl.disable(gl.STENCIL_TEST);
     gl.bindVertexArray(this.#vertexArray ?? null);
     gl.uniform1i(u.u_urgent, 0);
-    gl.drawArrays(gl.POINTS, 0, this.#count);
+    if (!this.#sparse) gl.drawArrays(gl.POINTS, 0, this.#count);
     if (this.#urgent.length > 0) {
       // The worst last, so that nothing lies on top of it.
       gl.uniform1i(u.u_urgent, 1);
@@ -431,7 +507,9 @@ export class SensorLayer implements CustomLayerInterface {
     this.#urgentStale = false;
     const urgent: number[] = [];
     for (let i = 0; i < this.#count; i++) {
-      if (this.#state[i * 4] || this.#marks[i] & Mark.Selected) urgent.push(i);
+      const chosen = this.#marks[i] & Mark.Selected;
+      // Among clusters only what is critical, and what is chosen, stands for itself.
+      if (chosen || (this.#sparse ? this.#state[i * 4] === 1 : this.#state[i * 4])) urgent.push(i);
     }
     const weight = (i: number) =>
       (this.#state[i * 4] || 5) + (this.#marks[i] & Mark.Unacknowledged ? 0 : 0.5);

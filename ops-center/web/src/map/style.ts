@@ -10,6 +10,7 @@ import type {
   LayerSpecification,
   StyleSpecification,
 } from 'maplibre-gl';
+import type { Theme } from '../theme.ts';
 
 /** The layers of the base map, bottom first; the names are the server's. */
 export const BASE_LAYERS = [
@@ -65,8 +66,8 @@ const LATIN = [
 ];
 const LATIN_EXT = ['U+0100-02BA', 'U+1E00-1E9F', 'U+2C60-2C7F', 'U+A720-A7FF'];
 
-const REGULAR = 'Be Vietnam Pro Regular';
-const STRONG = 'Be Vietnam Pro SemiBold';
+export const REGULAR = 'Be Vietnam Pro Regular';
+export const STRONG = 'Be Vietnam Pro SemiBold';
 
 const FONTS: StyleSpecification['font-faces'] = {
   [REGULAR]: [
@@ -358,6 +359,47 @@ const DRAWN: Record<BaseLayer, LayerSpecification[]> = {
   ],
 };
 
+/** What each colour of the dark map is on the light one. */
+export const LIGHT: Record<string, string> = {
+  '#05080b': '#ffffff',
+  '#0b1016': '#f4f6f8',
+  '#0b1117': '#cfd6dc',
+  '#0c1218': '#eef1f4',
+  '#0c2234': '#d4e4f0',
+  '#0d2a40': '#bcd7ea',
+  '#0e2f49': '#b3d2e8',
+  '#0f1a1a': '#e9efe6',
+  '#10211c': '#d6e6d6',
+  '#152323': '#dbe4d8',
+  '#17405e': '#93bbd8',
+  '#1a4a6c': '#8ab4d3',
+  '#1b2530': '#e6eaee',
+  '#1d2833': '#dbe0e5',
+  '#222f3b': '#fbfcfd',
+  '#283645': '#c3cbd3',
+  '#2b3a49': '#ffffff',
+  '#2c6ea6': '#2c6ea6',
+  '#36485a': '#f7e9c8',
+  '#5e9bcb': '#2c6ea6',
+  '#5f93bb': '#2b628d',
+  '#61788f': '#5d7186',
+  '#6f6a8c': '#77709c',
+  '#728494': '#4b5a68',
+  '#7c8fb0': '#566b92',
+  '#9fb1c1': '#3a4958',
+  '#ffffff': '#0b0f14',
+};
+
+/** Any value with the colours of a theme: names of layers and expressions hold no other '#rrggbb'. */
+export function themed<T>(value: T, theme: Theme): T {
+  if (theme === 'dark') return value;
+  return JSON.parse(
+    JSON.stringify(value).replace(/"(#[0-9a-f]{6})"/g, (whole, hex: string) =>
+      hex in LIGHT ? `"${LIGHT[hex]}"` : whole,
+    ),
+  ) as T;
+}
+
 /** Ids of the style layers that make up a base layer. */
 export function styleLayersOf(name: BaseLayer): string[] {
   return DRAWN[name].map((layer) => layer.id);
@@ -371,6 +413,7 @@ export function baseStyle(
   has: ReadonlySet<string>,
   shown: ReadonlySet<string>,
   origin: string,
+  theme: Theme = 'dark',
 ): StyleSpecification {
   const present = BASE_LAYERS.filter((name) => has.has(name));
   const sources: StyleSpecification['sources'] = {
@@ -399,28 +442,31 @@ export function baseStyle(
     version: 8,
     'font-faces': FONTS,
     sources,
-    layers: [
-      { id: 'land', type: 'background', paint: { 'background-color': '#0c1218' } },
-      ...layers.filter((l) => !isName(l)),
-      ...layers.filter(isName),
-      {
-        id: SENSORS_BELOW,
-        type: 'symbol',
-        source: 'alarm-names',
-        minzoom: 10,
-        layout: {
-          'text-field': ['get', 'text'],
-          'text-font': [STRONG],
-          'text-size': 13.5,
-          'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
-          'text-radial-offset': ['get', 'away'],
-          'text-justify': 'auto',
-          'symbol-sort-key': ['get', 'order'],
-          'text-padding': 3,
+    layers: themed(
+      [
+        { id: 'land', type: 'background', paint: { 'background-color': '#0c1218' } },
+        ...layers.filter((l) => !isName(l)),
+        ...layers.filter(isName),
+        {
+          id: SENSORS_BELOW,
+          type: 'symbol',
+          source: 'alarm-names',
+          minzoom: 10,
+          layout: {
+            'text-field': ['get', 'text'],
+            'text-font': [STRONG],
+            'text-size': 13.5,
+            'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
+            'text-radial-offset': ['get', 'away'],
+            'text-justify': 'auto',
+            'symbol-sort-key': ['get', 'order'],
+            'text-padding': 3,
+          },
+          paint: { 'text-color': '#ffffff', 'text-halo-color': '#05080b', 'text-halo-width': 1.8 },
         },
-        paint: { 'text-color': '#ffffff', 'text-halo-color': '#05080b', 'text-halo-width': 1.8 },
-      },
-    ],
+      ],
+      theme,
+    ),
     transition: { duration: 0, delay: 0 },
   } as StyleSpecification;
 }

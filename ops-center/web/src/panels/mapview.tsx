@@ -1,30 +1,55 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
+import '../map/map.css';
 import { useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import vi from '../i18n/vi.json' with { type: 'json' };
-import { isActive, isOpen, needsAcknowledge } from '../live/alarms.ts';
+import { byUrgency, isActive, isOpen, needsAcknowledge } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { type AlarmName, CityMap } from '../map/citymap.ts';
-import { BASE_LAYERS } from '../map/style.ts';
+import { HelpCard } from '../map/help.tsx';
+import { LayerPanel, OverlayLegends } from '../map/layerpanel.tsx';
+import { RiverProfile } from '../map/river.tsx';
+import { SearchBox } from '../map/searchbox.tsx';
+import { type Camera, DEFAULTS, type MapSettings, ownSettings } from '../map/settings.ts';
+import { DeviceTable } from '../map/table.tsx';
+import { Attribution, DropLayer, PickedList, ScaleBar, Tools } from '../map/tools.tsx';
+import { theme as themeCell } from '../theme.ts';
 import { standsOn, typing } from './alarmlist.tsx';
 import { useSecond, useWall } from './context.ts';
 import { PrioritySymbol } from './symbol.tsx';
 
+export type { MapSettings } from '../map/settings.ts';
+
 /** Names beside alarms on the map: more would hide what they name. */
 const MOST_NAMES = 24;
+/** How far a key moves the map, in pixels. */
+const PAN = 120;
 
-export function MapView() {
+export interface MapViewProps {
+  /** What a scene wants shown; without it the map is the operator's own. */
+  settings?: MapSettings;
+  /** A device was chosen on the map; without it the wall selects it. */
+  onPick?: (device: string | undefined) => void;
+  /** Where the map was moved to. */
+  onCamera?: (camera: Camera) => void;
+}
+
+export function MapView({ settings: given, onPick, onCamera }: MapViewProps = {}) {
   const wall = useWall();
   const { lang, t } = useLanguage();
   const host = useRef<HTMLDivElement>(null);
   const [map, setMap] = useState<CityMap | undefined>(undefined);
   const [failed, setFailed] = useState(false);
   const [hover, setHover] = useState<{ device: number; x: number; y: number } | undefined>(undefined);
+  const [picked, setPicked] = useState<{ devices: number[]; x: number; y: number } | undefined>(undefined);
   const [open, setOpen] = useState(false);
+  const [panel, setPanel] = useState<'table' | 'help' | 'river' | undefined>(undefined);
   const layers = useCell(wall.layers);
-  const shown = useCell(wall.shownLayers);
-  const hidden = useCell(wall.hiddenClasses);
+  const wallShown = useCell(wall.shownLayers);
+  const wallHidden = useCell(wall.hiddenClasses);
+  const own = useCell(ownSettings);
+  const theme = useCell(themeCell);
   const selection = useCell(wall.selection);
   const alarms = useCell(wall.alarmBook.alarms);
   const shape = useCell(wall.city.shape);
@@ -32,20 +57,49 @@ export function MapView() {
   const viewOnly = useCell(wall.viewOnly);
   const goTo = useCell(wall.goTo);
 
+  const settings = given ?? own;
+  const settingsKey = JSON.stringify(settings);
+  const shown = useMemo<ReadonlySet<string>>(
+    () => (given?.layers ? new Set(given.layers) : wallShown),
+    [given?.layers, wallShown],
+  );
+  const hidden = useMemo<ReadonlySet<string>>(
+    () => (given?.filters?.hidden ? new Set(given.filters.hidden) : wallHidden),
+    [given?.filters?.hidden, wallHidden],
+  );
+  // What the overlays ask for at any time, as it is by then.
+  const now = useRef({ settings, lang, t, theme, selected: selection.device, onPick, onCamera });
+  now.current = { settings, lang, t, theme, selected: selection.device, onPick, onCamera };
+
   // The map is made once the server has said which layers there are.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the first shown and hidden; later ones are told to the map
   useEffect(() => {
     if (!host.current || layers === undefined) return;
     let made: CityMap;
+    const choose = (device: number | undefined) => {
+      const id = device === undefined ? undefined : wall.city.id[device];
+      if (now.current.onPick) now.current.onPick(id);
+      else wall.select(id === undefined ? {} : { device: id });
+    };
     try {
       made = new CityMap(host.current, wall.city, {
         layers,
-        shown: wall.shownLayers.get(),
-        hidden: wall.hiddenClasses.get(),
-        locale: {},
+        shown,
+        hidden,
+        theme: themeCell.get(),
+        ...(now.current.settings.camera ? { camera: now.current.settings.camera } : {}),
+        ground: () => ({ wall, ...now.current }),
         events: {
-          pick: (device) => wall.select(device === undefined ? {} : { device: wall.city.id[device] }),
+          pick: (devices, x, y) => {
+            if (devices.length > 1) setPicked({ devices, x, y });
+            else {
+              setPicked(undefined);
+              choose(devices[0]);
+            }
+          },
           hover: (device, x, y) => setHover(device === undefined ? undefined : { device, x, y }),
           view: (view) => wall.setView(view),
+          camera: (camera) => now.current.onCamera?.(camera),
         },
       });
     } catch (error) {
@@ -53,10 +107,11 @@ export function MapView() {
       setFailed(true);
       return;
     }
-    wall.onMoved = (devices) => made.moved(devices);
+    const moved = (devices: Uint32Array) => made.moved(devices);
+    wall.movedListeners.add(moved);
     setMap(made);
     return () => {
-      wall.onMoved = undefined;
+      wall.movedListeners.delete(moved);
       setMap(undefined);
       made.remove();
     };
@@ -67,6 +122,11 @@ export function MapView() {
   }, [map, t]);
   useEffect(() => map?.show(shown), [map, shown]);
   useEffect(() => map?.hide(hidden), [map, hidden]);
+  useEffect(() => map?.paint(theme), [map, theme]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: settled when what they say changed
+  useEffect(() => map?.settle(settings), [map, settingsKey]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: words and trails are drawn anew
+  useEffect(() => map?.overlays.refresh(), [map, lang, selection.device]);
   useEffect(() => {
     if (!map || !goTo) return;
     const index = wall.city.index(goTo.device);
@@ -129,21 +189,57 @@ export function MapView() {
 
   useEffect(() => {
     const listen = (e: KeyboardEvent) => {
-      if (e.ctrlKey || e.metaKey || e.altKey || typing(e.target)) return;
-      if (e.key === 'l' || e.key === 'L') setOpen((o) => !o);
-      else if (e.key === 'Escape') {
+      if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented) return;
+      const ours = e.target instanceof Element && e.target.closest('.map') !== null;
+      if (typing(e.target) && !(e.key === 'Escape' && ours)) return;
+      const onMap = e.target === map?.canvas;
+      const pan: Record<string, [number, number]> = {
+        ArrowLeft: [-PAN, 0],
+        ArrowRight: [PAN, 0],
+        ArrowUp: [0, -PAN],
+        ArrowDown: [0, PAN],
+      };
+      if (e.key in pan) {
+        // Lists have arrows of their own; the map's canvas does what MapLibre does.
+        if (!onMap && e.target === document.body) map?.panBy(...pan[e.key]);
+      } else if (e.key === '+' || e.key === '=') onMap || map?.zoomBy(1);
+      else if (e.key === '-') onMap || map?.zoomBy(-1);
+      else if (e.key === 'l' || e.key === 'L') setOpen((o) => !o);
+      else if (e.key === 't' || e.key === 'T') setPanel((p) => (p === 'table' ? undefined : 'table'));
+      else if (e.key === '?') setPanel((p) => (p === 'help' ? undefined : 'help'));
+      else if (e.key === '0') map?.home();
+      else if (e.key === 'n' || e.key === 'p') {
+        const list = [...wall.alarmBook.alarms.get().values()]
+          .filter((a) => isOpen(a) && a.device)
+          .sort(byUrgency);
+        if (list.length === 0) return;
+        const chosen = wall.selection.get();
+        const at = list.findIndex((a) => (chosen.alarm ? a.id === chosen.alarm : a.device === chosen.device));
+        const step = e.key === 'n' ? 1 : -1;
+        const next =
+          list[at < 0 ? (step > 0 ? 0 : list.length - 1) : (at + step + list.length) % list.length];
+        wall.select({ device: next.device, alarm: next.id });
+        wall.showOnMap(next.device);
+      } else if (e.key === 'Escape') {
+        if (map?.measure.mode.get() !== 'off') map?.measureIn('off');
         setOpen(false);
+        setPicked(undefined);
+        setPanel(undefined);
         wall.select({});
-      }
+      } else return;
+      if (e.key !== 'Escape') e.preventDefault();
     };
     window.addEventListener('keydown', listen);
     return () => window.removeEventListener('keydown', listen);
-  }, [wall]);
+  }, [wall, map]);
 
   const drawn = map?.sensors.recount() ?? 0;
+  const overlays = new Set(settings.layers ?? DEFAULTS.layers);
   return (
     <section className="map" aria-label={t('map.label')}>
-      <div className="map-host" ref={host} />
+      <DropLayer map={map}>
+        <div className="map-host" ref={host} />
+      </DropLayer>
       {failed && <p className="map-note">{t('map.failed')}</p>}
       {figures && drawn === 0 && map && <p className="map-note">{t('map.empty')}</p>}
       <div className="map-top">
@@ -156,13 +252,22 @@ export function MapView() {
         >
           {t('map.layers')}
         </button>
+        {map && <SearchBox map={map} />}
         <span className="chip">
           <b>{number(lang, drawn)}</b> {t('map.points')}
           {viewOnly ? ` · ${t('map.inView')}` : ''}
         </span>
         <DataTime />
       </div>
-      {open && <LayerPanel />}
+      {open && map && <LayerPanel map={map} settings={settings} own={given === undefined} />}
+      {map && (
+        <Tools
+          map={map}
+          panel={panel}
+          onPanel={(p) => setPanel(panel === p ? undefined : p)}
+          legends={overlays}
+        />
+      )}
       <div className="map-zoom">
         <button type="button" aria-label={t('map.zoomIn')} onClick={() => map?.zoomBy(1)}>
           +
@@ -174,8 +279,28 @@ export function MapView() {
           ⤢
         </button>
       </div>
-      <Legend />
-      {hover && <HoverCard {...hover} />}
+      <div className="map-left">
+        {map && <OverlayLegends map={map} shown={overlays} />}
+        <Legend />
+      </div>
+      <div className="map-foot">
+        {map && <ScaleBar map={map} />}
+        <Attribution shown={shown} />
+      </div>
+      {panel === 'table' && map && <DeviceTable map={map} onClose={() => setPanel(undefined)} />}
+      {panel === 'help' && <HelpCard onClose={() => setPanel(undefined)} />}
+      {panel === 'river' && <RiverProfile onClose={() => setPanel(undefined)} />}
+      {picked && (
+        <PickedList
+          {...picked}
+          onChoose={(device) => {
+            setPicked(undefined);
+            if (onPick) onPick(device);
+            else if (device) wall.select({ device });
+          }}
+        />
+      )}
+      {hover && !picked && <HoverCard {...hover} />}
     </section>
   );
 }
@@ -241,58 +366,8 @@ function Legend() {
   );
 }
 
-function LayerPanel() {
-  const wall = useWall();
-  const { lang, t } = useLanguage();
-  const layers = useCell(wall.layers);
-  const shown = useCell(wall.shownLayers);
-  const hidden = useCell(wall.hiddenClasses);
-  const figures = useCell(wall.figures);
-  const classes = useMemo(() => {
-    const counts = new Map<string, number>();
-    for (const row of figures?.fleet ?? []) {
-      const { class: kind } = wall.city.profiles[row.profile];
-      counts.set(kind, (counts.get(kind) ?? 0) + row.total);
-    }
-    return [...counts];
-  }, [wall, figures]);
-  const toggle = (set: ReadonlySet<string>, name: string): ReadonlySet<string> => {
-    const next = new Set(set);
-    if (!next.delete(name)) next.add(name);
-    return next;
-  };
-  const base = BASE_LAYERS.filter((name) => layers?.has(name)).toReversed();
-  return (
-    <div className="layers" id="layers">
-      <h3>{t('layers.sensors')}</h3>
-      {classes.map(([kind, count]) => (
-        <label key={kind}>
-          <input
-            type="checkbox"
-            checked={!hidden.has(kind)}
-            onChange={() => wall.hiddenClasses.set(toggle(hidden, kind))}
-          />
-          {className(t, kind)} <small>{number(lang, count)}</small>
-        </label>
-      ))}
-      <h3>{t('layers.base')}</h3>
-      {base.length === 0 && <p>{t('layers.none')}</p>}
-      {base.map((name) => (
-        <label key={name}>
-          <input
-            type="checkbox"
-            checked={shown.has(name)}
-            onChange={() => wall.shownLayers.set(toggle(shown, name))}
-          />
-          {t(`layer.${name}`)}
-        </label>
-      ))}
-    </div>
-  );
-}
-
 /** A profile's class by its name in the catalogue; a class of a city's own goes by its own. */
-function className(t: (key: Key) => string, kind: string): string {
+export function className(t: (key: Key) => string, kind: string): string {
   const key = `class.${kind}`;
   return key in vi ? t(key as Key) : kind || t('class.other');
 }

@@ -1,0 +1,92 @@
+import { get } from '../api.ts';
+import type { Stat } from './settings.ts';
+
+/** The part of the HTTP API that only maps read. */
+export interface ZoneFigure {
+  code: string;
+  name: string;
+  value: number | null;
+  n: number;
+  left: number;
+}
+
+export interface ClusterCell {
+  at: [number, number];
+  box: [number, number, number, number];
+  n: number;
+  worst: number;
+  by: number[];
+  silent: number;
+  device?: string;
+}
+
+export interface NodeInfo {
+  id: string;
+  name: string;
+  at: [number, number] | null;
+  presence: 'never' | 'online' | 'late' | 'silent';
+  children: number;
+  behind: number;
+  because?: string;
+}
+
+export interface Links {
+  nodes: NodeInfo[];
+  device: string[];
+  node: number[];
+}
+
+export interface PlaceFound {
+  layer: string;
+  code: string;
+  name: string;
+  at: [number, number];
+  box: [number, number, number, number];
+}
+
+export interface TrackPoint {
+  time: string;
+  at: [number, number];
+}
+
+export const mapApi = {
+  async zones(
+    layer: string,
+    quantity: string,
+    stat: Stat,
+    window: string,
+    signal?: AbortSignal,
+  ): Promise<ZoneFigure[]> {
+    const query = new URLSearchParams({ layer, quantity, stat });
+    if (window) query.set('window', window);
+    return (await get<{ zones: ZoneFigure[] }>(`/v1/zones/aggregate?${query}`, signal)).zones;
+  },
+
+  async clusters(
+    view: readonly number[],
+    zoom: number,
+    hide: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<ClusterCell[]> {
+    const query = new URLSearchParams({
+      view: view.map((v) => v.toFixed(6)).join(),
+      zoom: String(zoom),
+    });
+    if (hide.length > 0) query.set('hide', hide.join());
+    return (await get<{ cells: ClusterCell[] }>(`/v1/live/clusters?${query}`, signal)).cells;
+  },
+
+  links(signal?: AbortSignal): Promise<Links> {
+    return get<Links>('/v1/network/links', signal);
+  },
+
+  async places(q: string, signal?: AbortSignal): Promise<PlaceFound[]> {
+    const query = new URLSearchParams({ q, limit: '8' });
+    return (await get<{ places: PlaceFound[] }>(`/v1/places?${query}`, signal)).places;
+  },
+
+  async track(device: string, hours: number, signal?: AbortSignal): Promise<TrackPoint[]> {
+    const path = `/v1/devices/${encodeURIComponent(device)}/track?from=-${hours}h&limit=5000`;
+    return (await get<{ points: TrackPoint[] | null }>(path, signal)).points ?? [];
+  },
+};

@@ -1,0 +1,55 @@
+/** A river station with what it stands at and the levels that are set for it. */
+export interface Station {
+  device: string;
+  name: string;
+  lon: number;
+  lat: number;
+  level: number | undefined;
+  stale: boolean;
+  /** Alarm levels, lowest first; one that is not set is not here. */
+  marks: { name: string; level: number }[];
+}
+
+/**
+ * Stations along their river: by their place on the line through the two that
+ * are farthest apart, from its northern end. A river bends, but two stations
+ * seldom lie so near that a bend would turn their order.
+ */
+export function along(stations: readonly Station[]): Station[] {
+  if (stations.length < 3) return [...stations].sort((a, b) => b.lat - a.lat);
+  const k = Math.cos((stations[0].lat * Math.PI) / 180);
+  let [from, to] = [stations[0], stations[1]];
+  let far = -1;
+  for (const a of stations) {
+    for (const b of stations) {
+      const d = Math.hypot((a.lon - b.lon) * k, a.lat - b.lat);
+      if (d > far) [from, to, far] = [a, b, d];
+    }
+  }
+  if (from.lat < to.lat) [from, to] = [to, from];
+  const dx = (to.lon - from.lon) * k;
+  const dy = to.lat - from.lat;
+  const on = (s: Station) => (s.lon - from.lon) * k * dx + (s.lat - from.lat) * dy;
+  return [...stations].sort((a, b) => on(a) - on(b));
+}
+
+/**
+ * Where a level lies between its station's own lowest mark (0) and highest (1).
+ * Stages are over each station's datum: in metres two stations have no common
+ * axis, but how near each is to its own alarm levels can be compared.
+ */
+export function standing(station: Station): number | undefined {
+  const { level, marks } = station;
+  if (level === undefined || marks.length < 2) return undefined;
+  const lo = marks[0].level;
+  const hi = (marks.at(-1) as { level: number }).level;
+  return hi > lo ? (level - lo) / (hi - lo) : undefined;
+}
+
+/** The highest mark reached, and by how much the level is over it or under the lowest. */
+export function nearest(station: Station): { name: string; by: number } | undefined {
+  const { level, marks } = station;
+  if (level === undefined || marks.length === 0) return undefined;
+  const reached = marks.findLast((m) => level >= m.level) ?? marks[0];
+  return { name: reached.name, by: level - reached.level };
+}

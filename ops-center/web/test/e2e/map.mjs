@@ -1,0 +1,429 @@
+// A person's look at the map, by a browser, on the made-up city:
+//
+//   node test/e2e/map.mjs [--shots DIR] [--dist DIR]
+//
+// Exits 1 and names every expectation that was not met.
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const option = (name, otherwise) => {
+  const i = process.argv.indexOf(`--${name}`);
+  return i < 0 ? otherwise : process.argv[i + 1];
+};
+const shots = option('shots', '');
+const dist = option('dist', '');
+if (shots) mkdirSync(shots, { recursive: true });
+
+async function startDemo(...args) {
+  const script = fileURLToPath(new URL('../../scripts/demo-server.mjs', import.meta.url));
+  const child = spawn(process.execPath, [script, '--port', '0', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...(dist ? { VONGLAU_DIST: dist } : {}) },
+  });
+  for await (const line of child.stdout) {
+    const found = /http:\S+?(?=\/#)/.exec(String(line));
+    if (found) return { child, url: found[0] };
+  }
+  throw new Error('the made-up city did not start');
+}
+
+const failures = [];
+function expect(what, met, detail = '') {
+  console.log(`${met ? 'ok  ' : 'FAIL'} ${what}${detail === '' ? '' : `: ${detail}`}`);
+  if (!met) failures.push(what);
+}
+
+const demo = await startDemo();
+const crowd = await startDemo('--devices', '6000');
+// Also when an expectation throws.
+process.on('exit', () => {
+  demo.child.kill();
+  crowd.child.kill();
+});
+const browser = await chromium.launch({
+  executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
+  args: [
+    '--headless=new',
+    '--no-sandbox',
+    '--use-gl=angle',
+    '--use-angle=swiftshader',
+    '--enable-unsafe-swiftshader',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--force-color-profile=srgb',
+  ],
+});
+const complaints = [];
+let excused = false;
+
+async function open(url, viewport, stored = {}) {
+  const context = await browser.newContext({ viewport, acceptDownloads: true });
+  const page = await context.newPage();
+  await page.addInitScript((items) => {
+    for (const [k, v] of Object.entries(items))
+      if (localStorage.getItem(k) === null) localStorage.setItem(k, v);
+  }, stored);
+  page.on('console', (m) => {
+    if (excused || (m.type() !== 'error' && m.type() !== 'warning')) return;
+    if (/GPU stall|GL Driver Message|swiftshader/i.test(m.text())) return;
+    complaints.push(`${m.type()}: ${m.text()}`);
+  });
+  page.on('pageerror', (e) => complaints.push(`exception: ${e.stack}`));
+  await page.goto(`${url}/#token=demo`);
+  await page.waitForFunction(() => document.documentElement.dataset.state === 'live', null, {
+    timeout: 30_000,
+  });
+  await page.waitForFunction(() => Number(document.documentElement.dataset.devices) > 0, null, {
+    timeout: 20_000,
+  });
+  await page.waitForTimeout(2500);
+  return page;
+}
+
+const page = await open(demo.url, { width: 1920, height: 1080 });
+const shot = (name, on = page) => (shots ? on.screenshot({ path: join(shots, `${name}.png`) }) : undefined);
+const set = (settings, on = page) =>
+  on.evaluate((s) => localStorage.setItem('vonglau.map', JSON.stringify(s)), settings);
+async function until(what, test, patience = 10_000) {
+  const started = Date.now();
+  while (Date.now() - started < patience) {
+    if (await test()) {
+      expect(what, true, `${((Date.now() - started) / 1000).toFixed(1)} s`);
+      return true;
+    }
+    await page.waitForTimeout(100);
+  }
+  expect(what, false, `not within ${patience / 1000} s`);
+  return false;
+}
+
+/** The map's pixels, without what lies on them. */
+async function pixels(on = page) {
+  const style = await on.addStyleTag({
+    content: '.map > :not(.map-drop) { visibility: hidden } .map .drop-note { visibility: hidden }',
+  });
+  const image = await on.locator('.map canvas').first().screenshot();
+  await style.evaluate((node) => node.remove());
+  return image.toString('base64');
+}
+const area = (image, test, on = page) =>
+  on.evaluate(
+    async ([data, source]) => {
+      const picture = new Image();
+      picture.src = `data:image/png;base64,${data}`;
+      await picture.decode();
+      const canvas = new OffscreenCanvas(picture.width, picture.height);
+      const draw = canvas.getContext('2d');
+      draw.drawImage(picture, 0, 0);
+      const { data: px } = draw.getImageData(0, 0, picture.width, picture.height);
+      const match = new Function('r', 'g', 'b', `return ${source}`);
+      let n = 0;
+      for (let i = 0; i < px.length; i += 4) if (match(px[i], px[i + 1], px[i + 2])) n++;
+      return n;
+    },
+    [image, test],
+  );
+
+const plain = await pixels();
+await shot('map-vi');
+
+// 1. Every overlay by the layer panel, with its legend.
+await page.keyboard.press('l');
+const overlay = (name) => page.locator('.layers .overlay-head label', { hasText: name }).locator('input');
+await overlay('Tô màu theo vùng').check();
+await until('zones have a legend', async () => (await page.locator('.overlay-legend').count()) >= 1);
+await page.waitForTimeout(2500);
+const legend = await page.locator('.overlay-legend').first().innerText();
+expect(
+  'with the classes of VN_AQI, the unit, and what has no data',
+  /µg\/m³/.test(legend) && /Tốt/.test(legend) && /Không có dữ liệu/.test(legend),
+  legend.replaceAll('\n', ' | '),
+);
+const zoned = await pixels();
+const changed = await page.evaluate(
+  async ([a, b]) => {
+    const load = async (data) => {
+      const picture = new Image();
+      picture.src = `data:image/png;base64,${data}`;
+      await picture.decode();
+      const canvas = new OffscreenCanvas(picture.width, picture.height);
+      const draw = canvas.getContext('2d');
+      draw.drawImage(picture, 0, 0);
+      return draw.getImageData(0, 0, picture.width, picture.height).data;
+    };
+    const [p, q] = [await load(a), await load(b)];
+    let n = 0;
+    for (let i = 0; i < p.length; i += 4) if (Math.abs(p[i] - q[i]) + Math.abs(p[i + 1] - q[i + 1]) > 40) n++;
+    return n / (p.length / 4);
+  },
+  [plain, zoned],
+);
+expect('and colour most of the city', changed > 0.25, `${(changed * 100).toFixed(0)} % of the pixels`);
+await shot('zones-vi');
+await overlay('Tô màu theo vùng').uncheck();
+
+await overlay('Mạng kết nối').check();
+await until('the network has a legend', async () =>
+  /nút mất tin/.test((await page.locator('.overlay-legend').allInnerTexts()).join(' ')),
+);
+await page.waitForTimeout(1500);
+await shot('network-vi');
+await overlay('Mạng kết nối').uncheck();
+
+await overlay('Bản đồ nhiệt').check();
+await overlay('Đường ngập').check();
+await overlay('Vết di chuyển').check();
+await page.waitForTimeout(4000);
+await shot('heat-flood-trails-vi');
+const order = () => page.locator('.layers .overlay-head label').allInnerTexts();
+const firstOrder = await order();
+await page.locator('.layers .overlay-head').nth(1).locator('button').first().click();
+expect('the order changes', (await order())[0] === firstOrder[1], (await order()).join(', '));
+await overlay('Bản đồ nhiệt').uncheck();
+await page.keyboard.press('Escape');
+
+if (shots) {
+  await page.locator('.map-tool-row button', { hasText: 'Dọc sông' }).click();
+  await page.waitForTimeout(800);
+  await shot('river-vi');
+}
+await page.keyboard.press('Escape');
+
+// 2. Search without diacritics, by keyboard alone.
+await page.keyboard.press('/');
+await page.keyboard.type('nguyen o');
+await until(
+  'a ward is found without diacritics',
+  async () => (await page.locator('[role="option"]', { hasText: 'Phường Nguyễn Ố' }).count()) === 1,
+);
+await shot('search-vi');
+const before = await page.locator('.scale-bar').innerText();
+await page.keyboard.press('Enter');
+await until('Enter goes there', async () => (await page.locator('.scale-bar').innerText()) !== before, 4000);
+await page.waitForTimeout(1500);
+await shot('ward-vi');
+await page.keyboard.press('/');
+await page.keyboard.type('WL-0001');
+await page.waitForTimeout(400);
+await page.keyboard.press('Enter');
+await until(
+  'a device is found by id and shown',
+  async () => (await page.locator('.device h2').count()) === 1,
+  4000,
+);
+await page.keyboard.press('Escape');
+
+// 3. n and p walk through the alarms.
+await page.keyboard.press('n');
+await until('n goes to the first alarm', async () => (await page.locator('.device h2').count()) === 1, 4000);
+const firstAlarm = await page.locator('.device h2').innerText();
+await page.keyboard.press('n');
+await until(
+  'and to the next',
+  async () => (await page.locator('.device h2').innerText()) !== firstAlarm,
+  4000,
+);
+await page.keyboard.press('p');
+await until('p goes back', async () => (await page.locator('.device h2').innerText()) === firstAlarm, 4000);
+await page.keyboard.press('Escape');
+await page.keyboard.press('0');
+await page.waitForTimeout(800);
+
+// 4. The same as a table, and the keys as a list.
+await page.keyboard.press('t');
+await until(
+  't shows a table of what is in view',
+  async () => (await page.locator('.map-table tbody tr').count()) > 50,
+);
+const first = await page.locator('.map-table tbody tr').first().innerText();
+expect(
+  'the worst alarm first',
+  /Khẩn cấp|Nghiêm trọng/.test(first) || /\t/.test(first),
+  first.replaceAll('\t', ' | '),
+);
+await shot('table-vi');
+await page.keyboard.press('t');
+await page.keyboard.press('?');
+await until('? lists the keys', async () => (await page.locator('.map-help').count()) === 1, 2000);
+await shot('help-vi');
+await page.keyboard.press('Escape');
+
+// 5. Measuring.
+const box = await page.locator('.map canvas').first().boundingBox();
+const click = (x, y) => page.mouse.click(box.x + box.width * x, box.y + box.height * y);
+await page.locator('.map-tool-row button', { hasText: 'Đo dài' }).click();
+await click(0.4, 0.5);
+await click(0.6, 0.5);
+await until(
+  'a distance is measured',
+  async () => /Dài [\d.,]+ (km|m)/.test(await page.locator('.measured').innerText()),
+  3000,
+);
+await page.locator('.map-tool-row button', { hasText: 'Đo diện tích' }).click();
+for (const [x, y] of [
+  [0.4, 0.4],
+  [0.6, 0.4],
+  [0.6, 0.6],
+])
+  await click(x, y);
+await until(
+  'an area is measured',
+  async () => /Rộng [\d.,]+ ha/.test(await page.locator('.measured').innerText()),
+  3000,
+);
+await shot('measure-vi');
+await page.keyboard.press('Escape');
+
+// 6. A layer of one's own, dropped on the map; and what is none says why.
+const drop = (name, text) =>
+  page.evaluate(
+    ([n, t]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([t], n, { type: 'application/geo+json' }));
+      document
+        .querySelector('.map-drop')
+        .dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true }));
+    },
+    [name, text],
+  );
+await drop('vn2000.geojson', '{"type":"Point","coordinates":[583321.4,2259817.2]}');
+await until(
+  'projected coordinates are refused in words',
+  async () => /VN-2000/.test(await page.locator('.drop-note').innerText()),
+  3000,
+);
+await drop(
+  'rào chắn.geojson',
+  JSON.stringify({
+    type: 'Feature',
+    properties: { name: 'Rào chắn' },
+    geometry: {
+      type: 'Polygon',
+      coordinates: [
+        [
+          [106.15, 20.42],
+          [106.19, 20.42],
+          [106.19, 20.45],
+          [106.15, 20.45],
+          [106.15, 20.42],
+        ],
+      ],
+    },
+  }),
+);
+await until(
+  'a dropped layer is added',
+  async () => /rào chắn/.test(await page.locator('.drop-note').innerText()),
+  3000,
+);
+await page.waitForTimeout(1200);
+const violet = '(Math.abs(r-0xd3)+Math.abs(g-0xa4)+Math.abs(b-0xff))<90';
+const dropped = await area(await pixels(), violet);
+expect('and painted', dropped > 300, `${dropped} pixels`);
+
+// 7. The context is lost: sensors, overlays and the dropped layer come back.
+const red =
+  '(Math.abs(r-0xf0)+Math.abs(g-0x32)+Math.abs(b-0x5a))<24||(Math.abs(r-0xff)+Math.abs(g-0x9f)+Math.abs(b-0x40))<24';
+const alarmsBefore = await area(await pixels(), red);
+excused = true;
+await page.evaluate(() => {
+  const gl = document.querySelector('.map canvas').getContext('webgl2');
+  const lose = gl.getExtension('WEBGL_lose_context');
+  lose.loseContext();
+  setTimeout(() => lose.restoreContext(), 500);
+});
+await page.waitForTimeout(2500);
+await until(
+  'alarms are painted again after a lost context',
+  async () => (await area(await pixels(), red)) > alarmsBefore * 0.6,
+);
+await until('and the dropped layer', async () => (await area(await pixels(), violet)) > dropped * 0.6);
+excused = false;
+await shot('context-restored');
+
+// 8. PNG: a file with the map, its title and legend.
+const [file] = await Promise.all([
+  page.waitForEvent('download'),
+  page.locator('.map-tool-row button', { hasText: 'PNG' }).click(),
+]);
+const saved = join(shots || '/tmp', 'map-export.png');
+await file.saveAs(saved);
+expect(
+  'the map is saved as a picture',
+  statSync(saved).size > 50_000,
+  `${file.suggestedFilename()}, ${statSync(saved).size} bytes`,
+);
+const drawn = await area(readFileSync(saved).toString('base64'), red);
+expect('with its alarms', drawn > 50, `${drawn} pixels`);
+
+// 9. Several under one pointer: a list; nothing is hidden by what lies on it.
+// 10. Light, and English, at once.
+await page.keyboard.press('l');
+await page.locator('.layers label', { hasText: 'Nền sáng' }).locator('input').check();
+await overlay('Tô màu theo vùng').check();
+await page.locator('button.language').click();
+await page.waitForTimeout(3000);
+await shot('zones-light-en');
+const bright = await area(await pixels(), 'r>200&&g>200&&b>200');
+expect('the light map is light', bright > box.width * box.height * 0.1, `${bright} pixels`);
+const english = (await page.locator('.layers, .overlay-legend, .map-tools, .map-top').allInnerTexts()).join(
+  ' ',
+);
+expect(
+  'no Vietnamese is left in the English tools',
+  !/[ảấầậắằặẹếềệịọốồộớờợụứừựỳỵ]/i.test(english.replaceAll('QĐ 1459/QĐ-TCMT', '')),
+  english.match(/\S*[ảấầậắằặẹếềệịọốồộớờợụứừựỳỵ]\S*/i)?.[0] ?? '',
+);
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+async function accessible(what) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(async () => {
+    const result = await window.axe.run(document.querySelector('.map'), { resultTypes: ['violations'] });
+    return result.violations
+      .filter((v) => v.impact === 'serious' || v.impact === 'critical')
+      .map((v) => `${v.id} (${v.nodes.length}): ${v.nodes[0].html.slice(0, 140)}`);
+  });
+  expect(`axe finds nothing serious in ${what}`, found.length === 0, found.join('; '));
+}
+await accessible('the light map and its panel');
+await page.keyboard.press('t');
+await page.waitForTimeout(500);
+await accessible('the table');
+await shot('table-light-en');
+await page.keyboard.press('t');
+await page.locator('.layers label', { hasText: 'Light theme' }).locator('input').uncheck();
+await page.waitForTimeout(800);
+await accessible('the dark map and its panel');
+await shot('zones-dark-en');
+await page.locator('button.language').click();
+
+// 11. A crowd: clusters from far, single devices from near.
+const many = await open(crowd.url, { width: 1600, height: 900 });
+await many.waitForTimeout(3500);
+const clustered = (await many.locator('.overlay-legend').allInnerTexts()).join(' ');
+expect('6,000 devices are shown as clusters', /Gom cụm/.test(clustered), clustered.replaceAll('\n', ' | '));
+await shot('clusters-vi', many);
+for (let i = 0; i < 4; i++) {
+  await many.keyboard.press('+');
+  await many.waitForTimeout(500);
+}
+await many.waitForTimeout(2500);
+expect('and one by one from near', (await many.locator('.overlay-legend').count()) === 0);
+await shot('clusters-near-vi', many);
+
+expect('the console is clean', complaints.length === 0, complaints.slice(0, 5).join(' | '));
+await browser.close();
+demo.child.kill();
+crowd.child.kill();
+if (failures.length > 0) {
+  console.error(`${failures.length} not met: ${failures.join('; ')}`);
+  process.exit(1);
+}
+console.log('all met');
