@@ -38,8 +38,8 @@ var alarmActs = map[string]alarmAct{
 	"return-to-service": {alert.Restore, access.ServiceAlarms, "Return an alarm to service"},
 }
 
-// actDetails are what an act may need; each takes what is its own.
-type actDetails struct {
+// ActDetails are what an act may need; each takes what is its own.
+type ActDetails struct {
 	Note       string    `json:"note,omitempty" maxLength:"2000" doc:"The reason, the comment, or what was seen or done"`
 	Reason     string    `json:"reason,omitempty" maxLength:"2000" doc:"The same as note"`
 	For        string    `json:"for,omitempty" maxLength:"40" doc:"How long to shelve: 30m, 2h, PT15M" example:"30m"`
@@ -54,14 +54,14 @@ type actDetails struct {
 type actInput struct {
 	ID      string `path:"id" maxLength:"256"`
 	IfMatch string `header:"If-Match" maxLength:"40" doc:"The same as changes, as an entity tag"`
-	Body    *actDetails
+	Body    *ActDetails
 }
 
 type bulkInput struct {
 	Body struct {
 		Act string   `json:"act" enum:"acknowledge,claim,release,comment,assign,accept,return,false,shelve,unshelve,out-of-service,return-to-service"`
 		IDs []string `json:"ids" minItems:"1" maxItems:"1000"`
-		actDetails
+		ActDetails
 	}
 }
 
@@ -115,7 +115,7 @@ func (a *api) actOnMany(ctx context.Context, in *bulkInput) (*bulkOutput, error)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		details := in.Body.actDetails
+		details := in.Body.ActDetails
 		al, err := a.act(ctx, in.Body.Act, id, &details, "")
 		r := bulkResult{ID: id, Status: http.StatusOK}
 		var problem huma.StatusError
@@ -140,7 +140,7 @@ func (a *api) actOnMany(ctx context.Context, in *bulkInput) (*bulkOutput, error)
 }
 
 // act does one thing to one alarm.
-func (a *api) act(ctx context.Context, name, id string, d *actDetails, ifMatch string) (alert.Alarm, error) {
+func (a *api) act(ctx context.Context, name, id string, d *ActDetails, ifMatch string) (alert.Alarm, error) {
 	if a.Alarms == nil {
 		return alert.Alarm{}, absent("alarms")
 	}
@@ -148,7 +148,7 @@ func (a *api) act(ctx context.Context, name, id string, d *actDetails, ifMatch s
 		return alert.Alarm{}, err
 	}
 	if d == nil {
-		d = &actDetails{}
+		d = &ActDetails{}
 	}
 	text := d.Note
 	if text == "" {

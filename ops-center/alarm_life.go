@@ -20,9 +20,9 @@ import (
 	"vonglau/ops-center/alert"
 )
 
-// alarmFilter is what a list of alarms can be narrowed by; an empty part takes
+// AlarmFilter is what a list of alarms can be narrowed by; an empty part takes
 // all.
-type alarmFilter struct {
+type AlarmFilter struct {
 	State      string `query:"state" maxLength:"120" doc:"unacknowledged, acknowledged, returned, shelved, suppressed, out_of_service, or shown for the first three; several with commas"`
 	Priority   int    `query:"priority" minimum:"1" maximum:"4" doc:"This priority and worse"`
 	Category   string `query:"category" maxLength:"20" doc:"Of CAP 1.2: Met, Infra, …"`
@@ -42,7 +42,7 @@ type alarmFilter struct {
 var alarmStates = []alert.State{alert.Unacknowledged, alert.Acknowledged, alert.Returned, alert.Shelved, alert.Suppressed, alert.OutOfService}
 
 // Resolve reads the filter once.
-func (f *alarmFilter) Resolve(huma.Context) []error {
+func (f *AlarmFilter) Resolve(huma.Context) []error {
 	f.words = strings.Fields(devices.Fold(f.Text))
 	if f.State == "" {
 		return nil
@@ -60,7 +60,7 @@ func (f *alarmFilter) Resolve(huma.Context) []error {
 	return nil
 }
 
-func (f *alarmFilter) takes(al *alert.Alarm) bool {
+func (f *AlarmFilter) takes(al *alert.Alarm) bool {
 	switch {
 	case len(f.states) > 0 && !slices.Contains(f.states, string(al.State)),
 		f.Priority != 0 && al.Priority > f.Priority,
@@ -89,7 +89,7 @@ func (f *alarmFilter) takes(al *alert.Alarm) bool {
 }
 
 type alarmsInput struct {
-	alarmFilter
+	AlarmFilter
 	At     string `query:"at" maxLength:"40" doc:"A time in the past; needs figures of the log"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"20000" default:"20000"`
 	Cursor string `query:"cursor" maxLength:"600" doc:"next of the page before"`
@@ -231,12 +231,12 @@ type transitionsOutput struct {
 	}
 }
 
-type periodInput struct {
+type PeriodInput struct {
 	From string `query:"from" default:"-24h" maxLength:"40" doc:"RFC 3339, milliseconds, a day, or a distance such as -6h"`
 	To   string `query:"to" default:"now" maxLength:"40"`
 }
 
-func (a *api) period(in *periodInput) (from, to time.Time, err error) {
+func (a *api) period(in *PeriodInput) (from, to time.Time, err error) {
 	if from, err = parseTime(in.From, a.now(), a.Calendar); err != nil {
 		return from, to, badParameter("from", in.From, err)
 	}
@@ -247,8 +247,8 @@ func (a *api) period(in *periodInput) (from, to time.Time, err error) {
 }
 
 type alarmHistoryInput struct {
-	periodInput
-	alarmFilter
+	PeriodInput
+	AlarmFilter
 	Limit int `query:"limit" minimum:"1" maximum:"10000" default:"500"`
 }
 
@@ -261,7 +261,7 @@ type alarmHistoryOutput struct {
 
 type groupsInput struct {
 	By string `query:"by" enum:"cause,site,ward,rule" doc:"Absent: by cause, else by rule and ward"`
-	alarmFilter
+	AlarmFilter
 }
 
 type groupsOutput struct {
@@ -320,7 +320,7 @@ func (a *api) alarmLifeRoutes() {
 	route(a, access.View, get("alarm-flood", "/v1/alarms/flood", "Whether there is an alarm flood", "It begins with more than 10 alarms in 10 minutes per operator and ends with fewer than 5 (ISA-18.2)."), life(a, func(context.Context, *struct{}) (*floodOutput, error) {
 		return &floodOutput{a.Life.Flood()}, nil
 	}))
-	route(a, access.ViewFigures, get("alarm-performance", "/v1/alarms/performance", "How the alarms treat the people who work on them", "Counted from the log; each figure has a definition. Alarms of drills are left out."), life(a, func(ctx context.Context, in *periodInput) (*performanceOutput, error) {
+	route(a, access.ViewFigures, get("alarm-performance", "/v1/alarms/performance", "How the alarms treat the people who work on them", "Counted from the log; each figure has a definition. Alarms of drills are left out."), life(a, func(ctx context.Context, in *PeriodInput) (*performanceOutput, error) {
 		from, to, err := a.period(in)
 		if err != nil {
 			return nil, err
@@ -469,7 +469,7 @@ func metresBetween(a, b [2]float64) float64 {
 }
 
 func (a *api) alarmHistory(ctx context.Context, in *alarmHistoryInput) (*alarmHistoryOutput, error) {
-	from, to, err := a.period(&in.periodInput)
+	from, to, err := a.period(&in.PeriodInput)
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ type figuresOutput struct {
 
 type figureInput struct {
 	Name string `path:"name" maxLength:"40"`
-	periodInput
+	PeriodInput
 	Recompute string `query:"recompute" enum:"0,1" doc:"1 counts again, whatever was counted lately"`
 }
 
@@ -88,7 +88,7 @@ func (a *api) figureRoutes() {
 	route(a, access.ViewFigures, huma.Operation{
 		OperationID: "list-figures", Method: http.MethodGet, Path: "/v1/figures", Tags: []string{"figures"},
 		Summary: "The key figures of a period", Description: "Counted at most a minute ago. Drills are left out.",
-	}, life(a, func(ctx context.Context, in *periodInput) (*figuresOutput, error) {
+	}, life(a, func(ctx context.Context, in *PeriodInput) (*figuresOutput, error) {
 		list, err := a.figures(ctx, in, false)
 		if err != nil {
 			return nil, err
@@ -104,7 +104,7 @@ func (a *api) figureRoutes() {
 		if !slices.ContainsFunc(figureKinds, func(k figureKind) bool { return k.name == in.Name }) {
 			return nil, huma.Error404NotFound("no figure has this name")
 		}
-		list, err := a.figures(ctx, &in.periodInput, in.Recompute == "1")
+		list, err := a.figures(ctx, &in.PeriodInput, in.Recompute == "1")
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,7 @@ func (a *api) figureRoutes() {
 	}))
 }
 
-func (a *api) figures(ctx context.Context, in *periodInput, anew bool) ([]figure, error) {
+func (a *api) figures(ctx context.Context, in *PeriodInput, anew bool) ([]figure, error) {
 	from, to, err := a.period(in)
 	if err != nil {
 		return nil, err
