@@ -302,6 +302,18 @@ func (c *Chain) draft(msgType string, content Content, authors []Person) (*Draft
 	if err := content.validate(); err != nil {
 		return nil, err
 	}
+	// A list is a list in JSON, also when it is empty.
+	for _, list := range []*[]string{&content.Categories, &content.ResponseTypes, &content.Alarms} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	if content.Zones == nil {
+		content.Zones = []Zone{}
+	}
+	if content.Polygons == nil {
+		content.Polygons = [][]cap12.Point{}
+	}
 	d := &Draft{MsgType: msgType, Content: content, Area: [][]cap12.Point{}, Authors: authors}
 	for _, z := range content.Zones {
 		_, g, ok := c.opt.Zone(z)

@@ -11,6 +11,7 @@ const pages: Record<string, () => Promise<Page>> = {
   '/record': async () => (await import('./record/page.tsx')).RecordPage,
   '/scenes': async () => (await import('./scenes/page.tsx')).ScenesPage,
   '/people': async () => (await import('./people/page.tsx')).PeoplePage,
+  '/warnings': async () => (await import('./warnings/page.tsx')).WarningsPage,
 };
 
 /** The page of an address: its own, or that of the address above it, as /devices/tram-1. */
