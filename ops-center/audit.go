@@ -36,6 +36,7 @@ type trail struct {
 
 	mu      sync.Mutex
 	who     *access.Principal
+	how     string // the actor's assurance
 	refusal *access.Refusal
 	acts    []audit.Entry
 	more    uint64
@@ -84,6 +85,7 @@ func (a *api) known(pattern string, p access.Permission, h http.Handler) http.Ha
 		if t := trailOf(r.Context()); t != nil {
 			if who, ok := access.From(r.Context()); ok {
 				a.actor(r.Context(), who)
+				t.how = access.Assurance(r.Context())
 			}
 			if err := a.Record.Ready(); err != nil && t.change && !unheld[pattern] {
 				w.Header().Set("Retry-After", "5")
@@ -187,9 +189,7 @@ func (t *trail) finish(status int) bool {
 		At: time.Now(), Who: t.a.pseudonym(ctx, who), From: clientAddress(t.r), Request: t.request, Act: t.act, Object: t.r.URL.Path,
 		Outcome: audit.Done, Status: status,
 	}
-	if who != nil {
-		e.Assurance = assurance(who)
-	}
+	e.Assurance = t.how
 	switch {
 	case refusal != nil:
 		e.Outcome, e.Reason = audit.Refused, refusal.Reason
@@ -220,9 +220,6 @@ func (t *trail) finish(status int) bool {
 	}
 	return true
 }
-
-// assurance is how strongly somebody proved who they are.
-func assurance(*access.Principal) string { return "" }
 
 type auditInput struct {
 	Who     string `query:"who" maxLength:"200" doc:"Account, name or pseudonym"`
