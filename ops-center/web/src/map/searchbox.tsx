@@ -28,8 +28,9 @@ export function SearchBox({ map }: { map: CityMap }) {
 
   useEffect(() => {
     const listen = (e: KeyboardEvent) => {
-      if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented || typing(e.target))
-        return;
+      if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented) return;
+      const box = e.target instanceof HTMLInputElement && e.target.type === 'checkbox';
+      if (typing(e.target) && !box) return;
       e.preventDefault();
       input.current?.focus();
       input.current?.select();

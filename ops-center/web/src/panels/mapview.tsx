@@ -191,7 +191,9 @@ export function MapView({ settings: given, onPick, onCamera }: MapViewProps = {}
     const listen = (e: KeyboardEvent) => {
       if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented) return;
       const ours = e.target instanceof Element && e.target.closest('.map') !== null;
-      if (typing(e.target) && !(e.key === 'Escape' && ours)) return;
+      // A box that is ticked takes no letters.
+      const box = e.target instanceof HTMLInputElement && e.target.type === 'checkbox';
+      if (typing(e.target) && !(ours && (box || e.key === 'Escape'))) return;
       const onMap = e.target === map?.canvas;
       const pan: Record<string, [number, number]> = {
         ArrowLeft: [-PAN, 0],
