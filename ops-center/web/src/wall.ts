@@ -290,15 +290,12 @@ export class Wall {
         this.heartbeat.set(message);
         break;
       case 'alarms':
-        this.alarmBook.reset(message.alarms ?? []);
+        if (message.reset) this.alarmBook.reset(message.alarms ?? []);
+        else this.#alarmsChanged(message.changed);
         break;
-      case 'alarm': {
-        const before = this.alarmBook.alarms.get().get(message.alarm.id);
-        this.alarmBook.put(message.alarm);
-        const raised = message.alarm.state === 'unacknowledged' && before?.state !== 'unacknowledged';
-        if (raised && message.alarm.priority === 1) this.urgent.set(message.alarm);
+      case 'alarm':
+        this.#alarmsChanged([message.alarm]);
         break;
-      }
       case 'scene':
         this.scene.set(message);
         keepScene(message);
@@ -313,6 +310,15 @@ export class Wall {
         console.error(`live connection: the server says ${message.code}: ${message.message}`);
         break;
     }
+  }
+
+  #alarmsChanged(changed: readonly Alarm[]): void {
+    const before = this.alarmBook.alarms.get();
+    const called = changed.findLast(
+      (a) => a.priority === 1 && a.state === 'unacknowledged' && before.get(a.id)?.state !== 'unacknowledged',
+    );
+    this.alarmBook.putAll(changed);
+    if (called) this.urgent.set(called);
   }
 
   #refetch(): void {

@@ -40,7 +40,7 @@ describe('order', () => {
 });
 
 describe('AlarmBook', () => {
-  test('tells each device the priority of its worst open alarm', () => {
+  test('tells each device the priority of its worst alarm that holds; a returned one is listed only', () => {
     const told: [string, number][] = [];
     const book = new AlarmBook((device, severity) => told.push([device, severity]));
     book.put(alarm('a', 3, 1, { device: 'x' }));
@@ -48,8 +48,27 @@ describe('AlarmBook', () => {
     book.put(alarm('b', 1, 2, { device: 'x', state: 'returned' }));
     book.put(alarm('b', 1, 2, { device: 'x', state: 'normal' }));
     book.put(alarm('a', 3, 1, { device: 'x', state: 'shelved' }));
-    expect(told.map((t) => t[1])).toEqual([3, 1, 1, 3, 0]);
+    expect(told.map((t) => t[1])).toEqual([3, 1, 3, 3, 0]);
     expect([...book.alarms.get().keys()]).toEqual(['a']);
+  });
+
+  test('applies a batch in order and tells of the list once', () => {
+    const told: [string, number][] = [];
+    const book = new AlarmBook((device, severity) => told.push([device, severity]));
+    let lists = 0;
+    book.alarms.subscribe(() => lists++);
+    book.putAll([
+      alarm('a', 1, 1, { device: 'x' }),
+      alarm('b', 2, 1, { device: 'y' }),
+      alarm('a', 1, 1, { device: 'x', state: 'acknowledged' }),
+      alarm('b', 2, 1, { device: 'y', state: 'normal' }),
+    ]);
+    expect([...book.alarms.get().values()].map((a) => [a.id, a.state])).toEqual([['a', 'acknowledged']]);
+    expect(told).toEqual([
+      ['x', 1],
+      ['y', 0],
+    ]);
+    expect(lists).toBe(1);
   });
 
   test('a whole list clears the devices it no longer names', () => {

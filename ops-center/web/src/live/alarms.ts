@@ -30,7 +30,42 @@ export interface Alarm {
   message: Label;
   response: Label;
   simulated?: boolean;
+  /** The condition holds, whatever the state. */
+  active?: boolean;
+  owner?: string;
+  category?: string;
+  /** The drill it belongs to. */
+  exercise?: string;
+  /** Shared by alarms that one cause, or one rule in one ward, explains. */
+  group?: string;
+  chattering?: boolean;
+  unreachable?: number;
+  because?: string;
+  shelved?: { by: string; at: string; until: string; reason: string };
+  suppressed?: { by: 'plan' | 'rule'; plan?: string; alarm?: string; until?: string; reason: string };
+  outOfService?: Remark;
+  claimed?: { by: string; byId?: string; at: string; until: string };
+  assigned?: {
+    department: string;
+    person?: string;
+    due?: string;
+    by: string;
+    at: string;
+    note?: string;
+    answer?: 'accepted' | 'returned';
+    answeredBy?: string;
+    answeredAt?: string;
+    reason?: string;
+  };
+  falseAlarm?: Remark;
+  comments?: Remark[];
   changes?: number;
+}
+
+export interface Remark {
+  by: string;
+  at: string;
+  text: string;
 }
 
 /** In the list until it is both over and seen, per ISA-18.2. */
@@ -93,11 +128,20 @@ export class AlarmBook {
 
   /** One changed. A closed alarm is dropped from the book. */
   put(alarm: Alarm): void {
+    this.putAll([alarm]);
+  }
+
+  /** Several changed, in order; the last word about an alarm counts. The list is told of once. */
+  putAll(changed: readonly Alarm[]): void {
     const next = new Map(this.alarms.get());
-    if (alarm.state === 'normal') next.delete(alarm.id);
-    else next.set(alarm.id, alarm);
+    const devices = new Set<string>();
+    for (const alarm of changed) {
+      if (alarm.state === 'normal') next.delete(alarm.id);
+      else next.set(alarm.id, alarm);
+      devices.add(alarm.device);
+    }
     this.alarms.set(next);
-    this.#tell(alarm.device);
+    for (const device of devices) this.#tell(device);
   }
 
   /** Says every device's severity again, after devices got other indices. */
@@ -109,7 +153,7 @@ export class AlarmBook {
     if (!device) return;
     let worst = 0;
     for (const a of this.alarms.get().values()) {
-      if (a.device === device && isOpen(a) && (worst === 0 || a.priority < worst)) worst = a.priority;
+      if (a.device === device && isActive(a) && (worst === 0 || a.priority < worst)) worst = a.priority;
     }
     this.#onSeverity(device, worst);
   }

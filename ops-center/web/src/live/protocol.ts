@@ -18,7 +18,8 @@ export type ServerMessage =
       screen?: string;
     }
   | Heartbeat
-  | { type: 'alarms'; seq: number; reset?: boolean; alarms: Alarm[] | null }
+  | { type: 'alarms'; seq: number; reset: true; total?: number; alarms: Alarm[] | null }
+  | { type: 'alarms'; seq: number; reset?: false; changed: Alarm[] }
   | { type: 'alarm'; seq: number; alarm: Alarm }
   | SceneMessage
   | { type: 'dictionary'; dict: number }
@@ -35,6 +36,8 @@ export interface Heartbeat {
   ingest?: { perSecond?: number };
   journal?: { level?: 'ok' | 'degraded' | 'refusing'; reason?: string };
   series?: { ok?: boolean; backlog?: number };
+  /** More alarms come than the people on shift can take in. */
+  flood?: { on: boolean; since?: string; alarms: number; operators: number; total?: number };
 }
 
 /** What a screen wants to be told; null is everything. */
