@@ -7,8 +7,10 @@ type Page = ComponentType<{ refused: unknown }>;
  * opened; ops-center/wall.go serves their addresses.
  */
 const pages: Record<string, () => Promise<Page>> = {
+  '/departments': async () => (await import('./departments/page.tsx')).DepartmentsPage,
   '/devices': async () => (await import('./register/page.tsx')).RegisterPage,
   '/record': async () => (await import('./record/page.tsx')).RecordPage,
+  '/rules': async () => (await import('./rules/page.tsx')).RulesPage,
   '/scenes': async () => (await import('./scenes/page.tsx')).ScenesPage,
   '/people': async () => (await import('./people/page.tsx')).PeoplePage,
   '/warnings': async () => (await import('./warnings/page.tsx')).WarningsPage,

@@ -1,0 +1,171 @@
+import '../rules.css';
+import { useCallback, useEffect, useState } from 'react';
+import { ApiError, api, type Session } from '../api.ts';
+import { number } from '../format.ts';
+import { setLanguage, useLanguage } from '../i18n/index.ts';
+import { labelOf } from '../live/dictionary.ts';
+import { Login } from '../panels/login.tsx';
+import { why } from '../register/words.ts';
+import { type Book, rules, type Standing } from './api.ts';
+import { Editor } from './editor.tsx';
+import { Thresholds } from './thresholds.tsx';
+import { Versions } from './versions.tsx';
+
+type Tab = 'rules' | 'thresholds' | 'versions';
+const TABS: readonly Tab[] = ['rules', 'thresholds', 'versions'];
+
+/** What is an alarm, by whose decision, and what it would have been in the past. */
+export function RulesPage({ refused }: { refused: unknown }) {
+  const { lang, t } = useLanguage();
+  const [session, setSession] = useState<Session | undefined>(undefined);
+  const [error, setError] = useState<unknown>(undefined);
+  const [asked, setAsked] = useState(0);
+  useEffect(() => {
+    document.documentElement.lang = lang;
+    document.title = `${t('rules.title')} · ${t('app.name')}`;
+  }, [lang, t]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: asked again after a login
+  useEffect(() => {
+    api.session().then((s) => {
+      setSession(s);
+      setError(undefined);
+    }, setError);
+  }, [asked]);
+  if (session) return <Rules session={session} />;
+  if (error instanceof ApiError && error.status === 401) {
+    return <Login refused={refused} onOpen={() => setAsked((n) => n + 1)} />;
+  }
+  if (error === undefined) return null;
+  return (
+    <main className="login">
+      <p className="problem" role="alert">
+        {why(t, error)}{' '}
+        <button type="button" onClick={() => setAsked((n) => n + 1)}>
+          {t('link.retryNow')}
+        </button>
+      </p>
+    </main>
+  );
+}
+
+function Rules({ session }: { session: Session }) {
+  const { lang, t } = useLanguage();
+  const may = session.permissions.includes('manage_rules');
+  const [tab, setTab] = useState<Tab>('rules');
+  const [book, setBook] = useState<Book | undefined>(undefined);
+  const [error, setError] = useState<unknown>(undefined);
+  const [chosen, setChosen] = useState<string | undefined>(undefined);
+  const load = useCallback(() => {
+    rules.book().then((b) => {
+      setBook(b);
+      setError(undefined);
+    }, setError);
+  }, []);
+  useEffect(load, [load]);
+
+  const share = (n: number) => number(lang, 100 * n);
+  return (
+    <main className="page rules">
+      <header>
+        <a className="chip" href="/">
+          {t('rules.wall')}
+        </a>
+        <h1>{t('rules.title')}</h1>
+        <nav aria-label={t('rules.title')}>
+          {TABS.map((name) => (
+            <button type="button" key={name} aria-pressed={tab === name} onClick={() => setTab(name)}>
+              {t(`rules.tab.${name}`)}
+            </button>
+          ))}
+        </nav>
+        <button
+          type="button"
+          className="chip"
+          lang={lang === 'vi' ? 'en' : 'vi'}
+          onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
+        >
+          {lang === 'vi' ? 'English' : 'Tiếng Việt'}
+        </button>
+      </header>
+      {error !== undefined && (
+        <p className="problem" role="alert">
+          {why(t, error)}
+        </p>
+      )}
+      {book?.mix.warn && (
+        <p className="problem" role="status">
+          {t('rules.mix', {
+            one: share(book.mix.share[0]),
+            two: share(book.mix.share[1]),
+            rest: share(book.mix.share[2]),
+          })}
+        </p>
+      )}
+      {tab === 'thresholds' && <Thresholds />}
+      {tab === 'versions' && <Versions may={may} onRestored={load} />}
+      {tab === 'rules' && book && (
+        <div className="split">
+          <List book={book} chosen={chosen} onChoose={setChosen} />
+          {chosen === undefined ? (
+            <p className="empty">{t('rules.choose')}</p>
+          ) : (
+            <Editor key={chosen} id={chosen} may={may} onChanged={load} />
+          )}
+        </div>
+      )}
+    </main>
+  );
+}
+
+const FLOWS = ['flood', 'air', 'network', 'power'] as const;
+
+function List({
+  book,
+  chosen,
+  onChoose,
+}: {
+  book: Book;
+  chosen: string | undefined;
+  onChoose: (id: string) => void;
+}) {
+  const { lang, t } = useLanguage();
+  const standing = new Map<string, Standing>(book.standings.map((s) => [s.rule, s]));
+  const groups = new Map<string, Book['rules']>();
+  for (const r of book.rules) {
+    const flow = FLOWS.find((f) => f === r.flow);
+    const name = flow ? t(`rules.flow.${flow}`) : t('rules.flow.other');
+    groups.set(name, [...(groups.get(name) ?? []), r]);
+  }
+  if (book.rules.length === 0) return <p className="empty">{t('rules.none')}</p>;
+  return (
+    <section className="list" aria-label={t('rules.tab.rules')}>
+      {[...groups].map(([name, list]) => (
+        <div key={name}>
+          <h2>
+            {name} <small>{list.length}</small>
+          </h2>
+          <ul>
+            {list.map((r) => {
+              const s = standing.get(r.id);
+              const idle = r.disabled ? t('rules.disabled') : s?.idle ? t('rules.idle') : '';
+              return (
+                <li key={r.id}>
+                  <button type="button" aria-current={chosen === r.id} onClick={() => onChoose(r.id)}>
+                    <b className={`priority p${r.priority}`}>{t('rules.priority', { n: r.priority })}</b>
+                    <span className="what">
+                      {labelOf(r.name, lang, '')}
+                      <small>{r.owner}</small>
+                    </span>
+                    <span className="state">
+                      {idle || t('rules.covers', { n: s?.devices ?? 0, open: s?.open ?? 0 })}
+                    </span>
+                  </button>
+                </li>
+              );
+            })}
+          </ul>
+        </div>
+      ))}
+    </section>
+  );
+}
