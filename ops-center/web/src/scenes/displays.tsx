@@ -1,7 +1,7 @@
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import type { Session } from '../api.ts';
 import { age, date, number } from '../format.ts';
-import { useLanguage } from '../i18n/index.ts';
+import { type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { reason } from '../panels/context.ts';
 import { type DisplaySettings, type DisplayState, type PlayItem, type Shown, scenesApi } from './api.ts';
@@ -36,15 +36,16 @@ export function Displays({
   const [pushing, setPushing] = useState(false);
   const [editing, setEditing] = useState<DisplayState | 'new' | undefined>(undefined);
   const [recorded, setRecorded] = useState<DisplayState | undefined>(undefined);
-  const [said, setSaid] = useState('');
+  // Said in whichever language the page is by then.
+  const [said, setSaid] = useState<(t: Translate) => string>(() => () => '');
   const nameOf = (id: string) => {
     const scene = scenes.find((s) => s.id === id);
     return scene ? labelOf(scene.name, lang, id) : id;
   };
-  const act = (what: Promise<unknown>, done: string) =>
+  const act = (what: Promise<unknown>, done: (t: Translate) => string) =>
     what.then(
-      () => setSaid(done),
-      (e: unknown) => setSaid(reason(t, e)),
+      () => setSaid(() => done),
+      (e: unknown) => setSaid(() => (now: Translate) => reason(now, e)),
     );
   if (!displays) return <main className="board" aria-busy="true" />;
   return (
@@ -65,7 +66,7 @@ export function Displays({
             {t('scenes.addDisplay')}
           </button>
         )}
-        <span role="status">{said}</span>
+        <span role="status">{said(t)}</span>
       </div>
       {displays.length === 0 && <p className="empty">{t('scenes.noDisplays')}</p>}
       <ul className="displays">
@@ -151,7 +152,9 @@ export function Displays({
                         <button
                           type="button"
                           onClick={() =>
-                            void act(scenesApi.undo(p.id), t('scenes.undone', { name: nameOf(p.scene) }))
+                            void act(scenesApi.undo(p.id), (now) =>
+                              now('scenes.undone', { name: nameOf(p.scene) }),
+                            )
                           }
                         >
                           {t('scenes.undo')}
@@ -165,7 +168,9 @@ export function Displays({
                 {push && (d.pushes.length > 0 || d.told.reason === 'take_over') && (
                   <button
                     type="button"
-                    onClick={() => void act(scenesApi.giveBack(d.id), t('scenes.returned', { name: d.id }))}
+                    onClick={() =>
+                      void act(scenesApi.giveBack(d.id), (now) => now('scenes.returned', { name: d.id }))
+                    }
                   >
                     {t('scenes.return')}
                   </button>
@@ -196,9 +201,9 @@ export function Displays({
           displays={displays}
           scenes={scenes}
           marked={marked}
-          onDone={(text) => {
+          onDone={(done) => {
             setPushing(false);
-            if (text) setSaid(text);
+            if (done) setSaid(() => done);
           }}
         />
       )}
@@ -229,7 +234,7 @@ function PushDialog({
   displays: DisplayState[];
   scenes: Scene[];
   marked: ReadonlySet<string>;
-  onDone: (said?: string) => void;
+  onDone: (said?: (t: Translate) => string) => void;
 }) {
   const { lang, t } = useLanguage();
   const dialog = useModal();
@@ -249,7 +254,7 @@ function PushDialog({
         ...(lasting > 0 ? { until: new Date(Date.now() + lasting * 60_000).toISOString() } : {}),
         ...(lock ? { lock: true } : {}),
       })
-      .then((p) => onDone(t('scenes.pushed', { count: p.displays.length })), setError);
+      .then((p) => onDone((now) => now('scenes.pushed', { count: p.displays.length })), setError);
   };
   return (
     <dialog ref={dialog} className="note scenes-push" onClose={() => onDone()} aria-labelledby="push-title">

@@ -102,7 +102,8 @@ export async function picture(): Promise<Blob> {
   html.className = 'shot';
   html.append(style, twin);
   const text = new XMLSerializer().serializeToString(html);
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${Math.round(height * scale)}" viewBox="0 0 ${width} ${height}"><foreignObject width="${width}" height="${height}">${text}</foreignObject></svg>`;
+  // As large as the page: what its styles say of narrow screens must not hold here.
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><foreignObject width="${width}" height="${height}">${text}</foreignObject></svg>`;
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
   await image.decode();
