@@ -19,12 +19,18 @@ run: build ## build everything, start the server and a simulated city, print the
 	@deploy/run.sh
 
 .PHONY: build
-build: bin/vonglau bin/firmware-sim ## bin/vonglau and bin/firmware-sim, the wall included
+build: bin/vonglau bin/firmware-sim bin/vonglau.cdx.json ## bin/vonglau and bin/firmware-sim, the wall included
 
 GO_SRC := $(shell find . -name '*.go' -not -path './$(WEB)/node_modules/*' -not -path './.cache/*') go.mod go.sum
 
 bin/vonglau: $(GO_SRC) $(WEB)/dist/index.html
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/vonglau
+
+bin/vonglau.cdx.json: bin/vonglau $(WEB)/package-lock.json
+	bin/vonglau sbom --npm $(WEB)/package-lock.json --out $@
+
+.PHONY: sbom
+sbom: bin/vonglau.cdx.json ## what the program is made of, CycloneDX 1.6
 
 bin/firmware-sim: $(GO_SRC)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/firmware-sim

@@ -46,8 +46,8 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no server answered.`,
 	flags.StringVar(&r.token, "token", "", "access token")
 	flags.BoolVar(&r.json, "json", false, "print JSON")
 	root.AddCommand(
-		newServe(), newVerify(),
-		newDevice(r), newGroup(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newThreshold(r), newPlace(r), newAlarm(r), newWarning(r), newDrill(r), newCAP(), newLog(r), newSubscription(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newToken(r), newPrefix(r), newReport(r), newAudit(r), newDisplay(r), newScene(r),
+		newServe(), newVerify(), newSBOM(),
+		newDevice(r), newGroup(r), newDepartment(r), newCommand(r), newFirmware(r), newProfile(r), newLayer(r), newRule(r), newThreshold(r), newPlace(r), newAlarm(r), newWarning(r), newDrill(r), newCAP(), newLog(r), newSubscription(r), newRefusals(r), newStatus(r), newJournal(r), newPerson(r), newToken(r), newPrefix(r), newReport(r), newAudit(r), newEvidence(r), newDisplay(r), newScene(r),
 	)
 	return root
 }
