@@ -377,3 +377,12 @@ func TestOfficersSeeTheirOwn(t *testing.T) {
 		}
 	}
 }
+
+func adminOf(t *testing.T, dir string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, AdminTokenFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}

@@ -18,6 +18,8 @@ type guard struct {
 	mu   sync.Mutex
 	keys map[string]*attempts
 	rest attempts // shared by those there is no room for
+	// swept is when the keys that were left alone were dropped last.
+	swept time.Time
 }
 
 // attempts are those of one key since the last success.
@@ -78,15 +80,17 @@ func (g *guard) get(key string, now time.Time) *attempts {
 	if a != nil {
 		return a
 	}
-	if len(g.keys) >= maxGuarded {
+	// Looking through all of them at each attempt would be a flood's reward.
+	if len(g.keys) >= maxGuarded && now.Sub(g.swept) > time.Minute {
+		g.swept = now
 		for k, old := range g.keys {
 			if now.Sub(old.last) > forgetAfter {
 				delete(g.keys, k)
 			}
 		}
-		if len(g.keys) >= maxGuarded {
-			return &g.rest
-		}
+	}
+	if len(g.keys) >= maxGuarded {
+		return &g.rest
 	}
 	a = &attempts{last: now}
 	g.keys[key] = a

@@ -142,7 +142,7 @@ func CheckPassword(password string, own ...string) error {
 	}
 	bare := letters(password)
 	for _, word := range own {
-		if w := letters(word); len(w) >= 3 && bare == w {
+		if w := letters(word); len(w) >= 3 && bare != "" && strings.ReplaceAll(bare, w, "") == "" {
 			return errors.New("the password is made of the account's own name: take another")
 		}
 	}
