@@ -2,7 +2,7 @@ import './page.css';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { ApiError, api, type Session } from '../api.ts';
 import { date, elapsed } from '../format.ts';
-import { type Key, setLanguage, useLanguage } from '../i18n/index.ts';
+import { type Key, phrase, setLanguage, useLanguage } from '../i18n/index.ts';
 import { Login } from '../panels/login.tsx';
 import {
   type Drill,
@@ -245,7 +245,7 @@ function Card({
       aria-pressed={chosen}
       onClick={onChoose}
     >
-      <span className="row">
+      <span className="line">
         <b>{warning.id}</b>
         {warning.exercise && <i className="exercise">{t('warnings.exercise')}</i>}
         <span>{t(`warnings.severity_${content?.severity ?? 'Unknown'}` as Key)}</span>
@@ -253,7 +253,7 @@ function Card({
       <span className="head">
         {content?.headline[lang] || content?.headline.vi || t('warnings.untitled')}
       </span>
-      <span className="row facts">
+      <span className="line">
         {warning.state === 'in_force' && last && (
           <span className={expiring ? 'late' : ''}>
             {t('warnings.left', { time: elapsed(Date.parse(last.expires) - now) })}
@@ -493,7 +493,6 @@ function Ask({
 
 /** A message as people outside read it, in both languages. */
 export function Citizen({ preview }: { preview: Preview }) {
-  const { t } = useLanguage();
   return (
     <div className="citizen">
       {preview.alert.infos.map((i) => {
@@ -506,7 +505,7 @@ export function Citizen({ preview }: { preview: Preview }) {
             {i.instruction && <p className="lines strong">{i.instruction}</p>}
             <footer>
               {i.senderName}
-              {i.contact ? ` · ${i.contact}` : ''} · {t('warnings.until')}{' '}
+              {i.contact ? ` · ${i.contact}` : ''} · {phrase(l, 'warnings.until')}{' '}
               {date(l, 'full', Date.parse(i.expires))}
             </footer>
           </article>
