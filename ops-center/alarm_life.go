@@ -80,7 +80,7 @@ func (f *AlarmFilter) takes(al *alert.Alarm) bool {
 	if len(f.words) == 0 {
 		return true
 	}
-	parts := []string{al.ID, al.Rule, al.Entity, al.RuleName["vi"], al.RuleName["en"], al.Message["vi"], al.Message["en"], al.Owner}
+	parts := []string{al.Rule, al.Entity, al.RuleName["vi"], al.RuleName["en"], al.Message["vi"], al.Message["en"], al.Owner}
 	for _, z := range al.Zones {
 		parts = append(parts, z.Name, z.Code)
 	}

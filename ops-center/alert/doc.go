@@ -22,7 +22,14 @@
 // journal from after a start; reading from there again gives the same alarms
 // and repeats no transition.
 //
-// Handle, Tick, Apply and Acknowledge are safe to call at once; each waits for
+// People: Act does what a person does to an alarm, as a transition with who and
+// why; what it says beside the state is Life. Tick ends shelves and claims and
+// suppresses what plans and inhibiting rules expect; those transitions are of the
+// clock, not of the rules, and are not judged again after a restart. At, History,
+// Story and Performance read the log, from the checkpoint before the time that is
+// asked for.
+//
+// Handle, Tick, Apply and Act are safe to call at once; each waits for
 // the log. Subscribers are called one transition after the other and must not
 // block.
 package alert
