@@ -120,7 +120,7 @@ const FADING: Record<string, string[]> = {
   line: ['line-opacity'],
   circle: ['circle-opacity', 'circle-stroke-opacity'],
   heatmap: ['heatmap-opacity'],
-  symbol: ['text-opacity', 'icon-opacity'],
+  // What must be read stays full.
 };
 
 /** Keeps the overlays of one map: those shown are created and updated in their time. */

@@ -41,7 +41,7 @@ export const DEFAULTS: Required<Pick<MapSettings, 'opacity' | 'order' | 'zones' 
   // Clusters show themselves only where points would hide each other.
   layers: ['clusters'],
   order: OVERLAYS,
-  opacity: { zones: 0.55, heat: 0.7 },
+  opacity: { zones: 0.7, heat: 0.7 },
   zones: { layer: 'wards', quantity: 'pm25', stat: 'mean', window: '' },
   heat: { quantity: 'pm25' },
 };

@@ -14,6 +14,7 @@ import { SearchBox } from '../map/searchbox.tsx';
 import { type Camera, DEFAULTS, type MapSettings, ownSettings } from '../map/settings.ts';
 import { DeviceTable } from '../map/table.tsx';
 import { Attribution, DropLayer, PickedList, ScaleBar, Tools } from '../map/tools.tsx';
+import { readBy } from '../scenes/thumbnail.ts';
 import { theme as themeCell } from '../theme.ts';
 import { standsOn, typing } from './alarmlist.tsx';
 import { useSecond, useWall } from './context.ts';
@@ -110,7 +111,9 @@ export function MapView({ settings: given, onPick, onCamera }: MapViewProps = {}
     const moved = (devices: Uint32Array) => made.moved(devices);
     wall.movedListeners.add(moved);
     setMap(made);
+    readBy(made.canvas, () => made.picture());
     return () => {
+      readBy(made.canvas, undefined);
       wall.movedListeners.delete(moved);
       setMap(undefined);
       made.remove();

@@ -351,8 +351,13 @@ await page.waitForTimeout(2500);
 await until(
   'alarms are painted again after a lost context',
   async () => (await area(await pixels(), red)) > alarmsBefore * 0.6,
+  30_000,
 );
-await until('and the dropped layer', async () => (await area(await pixels(), violet, 90)) > dropped * 0.6);
+await until(
+  'and the dropped layer',
+  async () => (await area(await pixels(), violet, 90)) > dropped * 0.6,
+  30_000,
+);
 excused = false;
 await shot('context-restored');
 
