@@ -1,7 +1,7 @@
 /** Width of the small picture a screen sends of itself. */
 const WIDTH = 384;
 
-/** The map's canvas may be read in the frame it was drawn in only. */
+/** A small copy, as the address of a picture. */
 function copy(canvas: HTMLCanvasElement, width: number): string {
   const small = document.createElement('canvas');
   small.width = Math.max(1, Math.round(width));
@@ -10,37 +10,31 @@ function copy(canvas: HTMLCanvasElement, width: number): string {
   return small.toDataURL('image/jpeg', 0.7);
 }
 
-/** How a frame of the map is had: it draws anew and calls back while it can be read. */
-export type Grab = (read: () => void) => void;
+/** Canvases that can be read in the frame they were drawn in only, with how a copy of one is had. */
+const drawn = new Map<HTMLCanvasElement, () => Promise<HTMLCanvasElement>>();
 
-let grab: Grab | undefined;
-
-/** A map says how its canvas is read. */
-export function grabBy(g: Grab | undefined): void {
-  grab = g;
+/** A map says how its canvas is read; undefined when it is gone. */
+export function readBy(
+  canvas: HTMLCanvasElement,
+  read: (() => Promise<HTMLCanvasElement>) | undefined,
+): void {
+  if (read) drawn.set(canvas, read);
+  else drawn.delete(canvas);
 }
+
+/** A map that never draws again must not hold the picture up. */
+const PATIENCE = 2000;
 
 /** Copies of the page's canvases, as addresses of pictures. */
 async function canvases(scale: number): Promise<Map<HTMLCanvasElement, string>> {
-  const all = [...document.querySelectorAll<HTMLCanvasElement>('#root canvas')];
   const copies = new Map<HTMLCanvasElement, string>();
-  const read = () => {
-    for (const c of all) if (c.width > 0) copies.set(c, copy(c, c.clientWidth * scale));
-  };
-  const by = grab;
-  if (!by) {
-    read();
-    return copies;
+  for (const c of document.querySelectorAll<HTMLCanvasElement>('#root canvas')) {
+    if (c.width === 0) continue;
+    const read = drawn.get(c);
+    const late = new Promise<undefined>((done) => setTimeout(done, PATIENCE));
+    const source = read ? await Promise.race([read(), late]) : c;
+    if (source) copies.set(c, copy(source, c.clientWidth * scale));
   }
-  await new Promise<void>((done) => {
-    // A map that never draws again must not hold the picture up.
-    const late = setTimeout(done, 2000);
-    by(() => {
-      read();
-      clearTimeout(late);
-      done();
-    });
-  });
   return copies;
 }
 
