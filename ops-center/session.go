@@ -148,6 +148,7 @@ func (a *api) openSession(w http.ResponseWriter, r *http.Request) {
 		a.Log.Error("session not opened", "err", err)
 		problem(w, http.StatusServiceUnavailable, "session not opened", "the server could not keep the session; its log has the cause")
 	default:
+		a.actor(r.Context(), who)
 		v := sessionView{Principal: who, Permissions: who.Permissions()}
 		if acc, ok := a.Access.Account(who.ID); ok {
 			v.MustChange, v.Language = acc.MustChange, acc.Language

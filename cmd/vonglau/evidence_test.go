@@ -146,3 +146,31 @@ func TestNoSecrets(t *testing.T) {
 		t.Errorf("%d files: the test does not stand where it thinks", len(files))
 	}
 }
+
+// What deploy/SECURITY.md says shows something, is there.
+func TestSecurityTable(t *testing.T) {
+	raw, err := os.ReadFile("../../deploy/SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("git", "-C", "../..", "grep", "-hoE", "^func Test[A-Za-z0-9_]+", "--", "*_test.go").Output()
+	if err != nil {
+		t.Skipf("no repository: %v", err)
+	}
+	tests := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		tests[strings.TrimSpace(strings.TrimPrefix(line, "func "))] = true
+	}
+	named := regexp.MustCompile(`\bTest[A-Z][A-Za-z]+`).FindAllString(string(raw), -1)
+	for _, name := range named {
+		if !tests[name] {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	if len(named) < 20 {
+		t.Errorf("%d tests are named", len(named))
+	}
+	if strings.Count(string(raw), "\n| 5.") < 13 {
+		t.Error("a section of EN 303 645 is missing")
+	}
+}
