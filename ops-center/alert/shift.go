@@ -65,7 +65,7 @@ type ShiftLog struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	entries []LogEntry           // the newest
+	entries []LogEntry        // the newest
 	fixed   map[uint64]uint64 // corrections, by what they correct
 	n       uint64
 	turns   []turn // in order of from
