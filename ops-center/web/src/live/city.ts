@@ -54,6 +54,7 @@ export class City {
   simulated = new Uint8Array(0);
   /** 1 for a device taken off the wall: not drawn, not counted. */
   hidden = new Uint8Array(0);
+  exercise = new Uint8Array(0);
   interval = new Float64Array(0); // ms
   /** When the device was last heard, by the server's clock; 0 for never. */
   heard = new Float64Array(0);
@@ -157,6 +158,7 @@ export class City {
       this.profile[i] = d.devices.profile[i];
       this.simulated[i] = Number(d.devices.simulated[i]);
       this.hidden[i] = Number(d.devices.hidden?.[i] ?? false);
+      this.exercise[i] = Number(d.devices.exercise?.[i] ?? false);
       this.interval[i] = Math.max(1, d.devices.interval[i] || 60) * 1000;
       this.moving[i] = Number(d.devices.moving[i]);
       const lon = d.devices.lon[i];
@@ -313,6 +315,7 @@ export class City {
     this.moving = grown(this.moving, size);
     this.simulated = grown(this.simulated, size);
     this.hidden = grown(this.hidden, size);
+    this.exercise = grown(this.exercise, size);
     this.interval = grown(this.interval, size);
     this.heard = grown(this.heard, size);
     this.severity = grown(this.severity, size);

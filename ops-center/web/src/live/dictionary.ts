@@ -14,6 +14,8 @@ export interface Dictionary {
     lat: (number | null)[];
     moving: (boolean | number)[];
     simulated: (boolean | number)[];
+    /** Of a drill: counts in no figure. */
+    exercise?: boolean[];
     /** Seconds between two reports as the profile expects them. */
     interval: number[];
     /** Taken off the wall; the index is not used again. */

@@ -118,7 +118,7 @@ export class FigureBook {
     let simulated = false;
     let total = 0;
     for (let i = 0; i < city.devices; i++) {
-      if (city.hidden[i]) continue;
+      if (city.hidden[i] || city.exercise[i]) continue;
       total++;
       if (city.simulated[i]) simulated = true;
       switch (city.fresh[i]) {
@@ -146,6 +146,7 @@ export class FigureBook {
     let unacknowledged = 0;
     let rising = 0;
     for (const a of alarms) {
+      if ((a as { exercise?: string }).exercise) continue;
       if (now - Date.parse(a.raised) < 600_000) rising++;
       if (!isOpen(a)) continue;
       open[0]++;
@@ -189,6 +190,7 @@ export class FigureBook {
 
   #current(channel: number): boolean {
     const fresh = this.#city.fresh[this.#city.deviceOf[channel]];
+    if (this.#city.exercise[this.#city.deviceOf[channel]]) return false;
     return this.#city.known[channel] === 1 && (fresh === Fresh.Fresh || fresh === Fresh.Late);
   }
 
@@ -221,7 +223,7 @@ export class FigureBook {
     const city = this.#city;
     let best: Figures['rain'];
     for (const c of city.of('rain_total')) {
-      if (!city.known[c]) continue;
+      if (!city.known[c] || city.exercise[city.deviceOf[c]]) continue;
       const gauge = this.gauge(c);
       if (city.time[c] > 0) gauge.add(city.time[c], city.value[c]);
       const sum = gauge.sum(now);
@@ -280,7 +282,7 @@ export class FigureBook {
     const city = this.#city;
     const totals = new Uint32Array(city.profiles.length);
     for (let i = 0; i < city.devices; i++) {
-      if (!city.hidden[i]) totals[city.profile[i]]++;
+      if (!city.hidden[i] && !city.exercise[i]) totals[city.profile[i]]++;
     }
     const cellSize = Math.max(1, Math.ceil(Math.max(0, ...totals) / CELLS));
     const rows = Array.from(
@@ -297,7 +299,7 @@ export class FigureBook {
     for (let i = 0; i < city.devices; i++) {
       const profile = city.profile[i];
       const row = rows[profile];
-      if (!row || city.hidden[i]) continue;
+      if (!row || city.hidden[i] || city.exercise[i]) continue;
       const fresh = city.fresh[i];
       const online = fresh === Fresh.Fresh || fresh === Fresh.Late;
       if (online) row.online++;
