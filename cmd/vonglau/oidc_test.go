@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -173,13 +174,12 @@ func endOf(t *testing.T, c *websocket.Conn, most time.Duration) time.Duration {
 	}
 }
 
-// TestProgramIdentityProvider logs people in by a real provider: a role by the
-// group, nobody without one, forged answers refused; whoever is disabled there
-// or here is out everywhere, and one log-out is both.
-func TestProgramIdentityProvider(t *testing.T) {
+// startWithProvider starts a provider and a server that believes it.
+func startWithProvider(t *testing.T) (p *process, home, issuer string) {
+	t.Helper()
 	port := freePort(t)
-	home := "http://[::1]:" + port
-	issuer := identityProvider(t, home+"/v1/oidc/callback")
+	home = "http://[::1]:" + port
+	issuer = identityProvider(t, home+"/v1/oidc/callback")
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"secret": "a-secret-of-the-test-of-enough-length\n",
@@ -198,8 +198,15 @@ func TestProgramIdentityProvider(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := startProcess(t, filepath.Join(dir), "--config", filepath.Join(dir, "config.yaml"), "--http", "[::1]:"+port)
+	p = startProcess(t, dir, "--config", filepath.Join(dir, "config.yaml"), "--http", "[::1]:"+port)
+	return p, home, issuer
+}
 
+// TestProgramIdentityProvider logs people in by a real provider: a role by the
+// group, nobody without one, forged answers refused; whoever is disabled there
+// or here is out everywhere, and one log-out is both.
+func TestProgramIdentityProvider(t *testing.T) {
+	p, home, issuer := startWithProvider(t)
 	binh := newSurfer(t, home)
 	if at := binh.logIn("binh"); at.Path != "/people" || at.Fragment != "" {
 		t.Fatalf("ended at %s", at)
@@ -331,6 +338,27 @@ func TestProgramIdentityProvider(t *testing.T) {
 			t.Errorf("the provider still knows the browser: %s", res.Request.URL)
 		}
 	})
+}
+
+// TestProgramIdentityProviderBrowser is the same in a real browser; what it
+// looks for is in ops-center/web/test/e2e/oidc.mjs.
+func TestProgramIdentityProviderBrowser(t *testing.T) {
+	node, chromium := tool(t, "node"), tool(t, "chromium", "chromium-browser", "google-chrome")
+	p, home, issuer := startWithProvider(t)
+	requireWall(t, p)
+	shots := os.Getenv("VONGLAU_SHOTS")
+	if shots == "" {
+		shots = t.TempDir()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, "test/e2e/oidc.mjs", "--url", home, "--issuer", issuer, "--chromium", chromium, "--shots", shots)
+	cmd.Dir = "../../ops-center/web"
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the browser: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
 }
 
 // json makes a request with a JSON body by the session.
