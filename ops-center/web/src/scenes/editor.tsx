@@ -113,9 +113,10 @@ function Editor({
   const dirty = draft !== scene;
 
   useEffect(() => {
-    scenesApi.versions(scene.id).then(setVersions, () => setVersions([]));
+    // One that was never saved has no versions to ask for.
+    if (scene.at) scenesApi.versions(scene.id).then(setVersions, () => setVersions([]));
     scenesApi.frames().then(setFrames, () => setFrames([]));
-  }, [scene.id]);
+  }, [scene.id, scene.at]);
 
   const change = useCallback((next: (s: Scene) => Scene) => {
     setDraft((old) => {
