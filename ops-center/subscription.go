@@ -12,8 +12,8 @@ import (
 	"vonglau/ops-center/notify"
 )
 
-// subscriptionView is a subscription with how it is doing.
-type subscriptionView struct {
+// SubscriptionView is a subscription with how it is doing.
+type SubscriptionView struct {
 	notify.Subscription
 	State   string          `json:"state" enum:"well,failing,paused" doc:"How the last attempt went"`
 	Waiting uint64          `json:"waiting" doc:"Events it has still to look at"`
@@ -23,8 +23,8 @@ type subscriptionView struct {
 	Feed    string          `json:"feed,omitempty" doc:"Where the Atom feed is; it wants the token"`
 }
 
-// subscriptionBody is what people may set.
-type subscriptionBody struct {
+// SubscriptionBody is what people may set.
+type SubscriptionBody struct {
 	Name       string             `json:"name,omitempty" maxLength:"200"`
 	Filter     notify.Filter      `json:"filter,omitempty"`
 	URL        string             `json:"url,omitempty" maxLength:"2000" doc:"Of a webhook"`
@@ -37,7 +37,7 @@ type subscriptionBody struct {
 	Escalation *notify.Escalation `json:"escalation,omitempty"`
 }
 
-func (b *subscriptionBody) apply(s *notify.Subscription) {
+func (b *SubscriptionBody) apply(s *notify.Subscription) {
 	s.Name, s.Filter, s.URL, s.Format, s.To, s.Language = b.Name, b.Filter, b.URL, b.Format, b.To, b.Language
 	s.Paused, s.Quiet, s.Digest, s.Escalation = b.Paused, b.Quiet, b.Digest, b.Escalation
 }
@@ -47,13 +47,13 @@ type newSubscriptionInput struct {
 		Department string      `json:"department,omitempty" maxLength:"200" doc:"One's own when left out"`
 		Kind       notify.Kind `json:"kind" enum:"webhook,email,stream,atom"`
 		Secret     string      `json:"secret,omitempty" maxLength:"512" doc:"Signs a webhook's deliveries; made when left out"`
-		subscriptionBody
+		SubscriptionBody
 	}
 }
 
 type newSubscriptionOutput struct {
 	Body struct {
-		subscriptionView
+		SubscriptionView
 		notify.Credentials
 	}
 }
@@ -64,14 +64,14 @@ type subscriptionInput struct {
 
 type changeSubscriptionInput struct {
 	ID   string `path:"id" maxLength:"64"`
-	Body subscriptionBody
+	Body SubscriptionBody
 }
 
-type subscriptionOutput struct{ Body subscriptionView }
+type subscriptionOutput struct{ Body SubscriptionView }
 
 type subscriptionsOutput struct {
 	Body struct {
-		Subscriptions []subscriptionView `json:"subscriptions"`
+		Subscriptions []SubscriptionView `json:"subscriptions"`
 		Categories    []string           `json:"categories" doc:"What a filter may name"`
 		Events        []string           `json:"events" doc:"What a filter may name"`
 		Mail          bool               `json:"mail" doc:"Whether this server sends mail"`
@@ -218,8 +218,8 @@ func (a *api) subscriptionError(what string, err error) error {
 	return unavailable(what, errors.New("it could not be recorded; try again"))
 }
 
-func (a *api) viewSubscription(s notify.Subscription) subscriptionView {
-	v := subscriptionView{Subscription: s, State: "well", Waiting: a.Notify.Waiting(s.ID)}
+func (a *api) viewSubscription(s notify.Subscription) SubscriptionView {
+	v := SubscriptionView{Subscription: s, State: "well", Waiting: a.Notify.Waiting(s.ID)}
 	list, dead, _ := a.Notify.Deliveries(s.ID)
 	v.Dead = len(dead)
 	if len(list) > 0 {
@@ -248,7 +248,7 @@ func (a *api) listSubscriptions(ctx context.Context, _ *struct{}) (*subscription
 	}
 	who, _ := access.From(ctx)
 	out := &subscriptionsOutput{}
-	out.Body.Subscriptions = []subscriptionView{}
+	out.Body.Subscriptions = []SubscriptionView{}
 	out.Body.Categories, out.Body.Events, out.Body.Mail = notify.Categories(), notify.EventKinds(), a.Notify.Mails()
 	for _, s := range a.Notify.List() {
 		if mayServe(who, s.Department) {
@@ -283,7 +283,7 @@ func (a *api) addSubscription(ctx context.Context, in *newSubscriptionInput) (*n
 	}
 	a.changed(ctx, "subscription.add", s.ID, nil, s)
 	out := &newSubscriptionOutput{}
-	out.Body.subscriptionView, out.Body.Credentials = a.viewSubscription(s), cred
+	out.Body.SubscriptionView, out.Body.Credentials = a.viewSubscription(s), cred
 	return out, nil
 }
 
