@@ -145,6 +145,7 @@ func TestStream(t *testing.T) {
 	for range 10 {
 		want = append(want, h.alarm(AlarmRaised, nil))
 	}
+	h.restart(true) // before the first receipt, and after
 	got := read(4)
 	h.restart(true)
 	if got = append(got, read(6)...); !slices.Equal(got, want) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -71,10 +72,23 @@ func (n *Notify) Session(id, session string, resume bool) (*Tail, error) {
 	}
 	n.streams.mu.Unlock()
 	t, err := n.tail(id, session, at)
-	if err == nil && !resume {
-		n.streams.move(id, session, at)
+	if err != nil || resume {
+		return t, err
 	}
-	return t, err
+	// Where a session began is kept at once: what comes while it is away is its
+	// own, whatever becomes of us meanwhile.
+	n.streams.begin(id, session, t.at)
+	raw, err := json.Marshal(t.at)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := n.opt.Store.Put(ctx, keyStream+id+"\x00"+session, raw); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("keeping where a session begins: %w", err)
+	}
+	return t, nil
 }
 
 func (n *Notify) tail(id, session string, at uint64) (*Tail, error) {
@@ -183,6 +197,14 @@ func (t *Tail) Close() {
 	t.n.streams.mu.Lock()
 	defer t.n.streams.mu.Unlock()
 	delete(t.n.streams.open[t.sub.ID], t)
+}
+
+// begin puts a session where it begins, which may be behind where one of that
+// name had been.
+func (s *streams) begin(id, session string, seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.places[id+"\x00"+session] = seq
 }
 
 func (s *streams) move(id, session string, seq uint64) {
