@@ -28,15 +28,17 @@ const MOST_NAMES = 24;
 const PAN = 120;
 
 export interface MapViewProps {
-  /** What a scene wants shown; without it the map is the operator's own. */
+  /** What a scene wants shown; what it leaves out is as the operator has it. */
   settings?: MapSettings;
+  /** A display's map: nothing of what was chosen in this browser. */
+  fixed?: boolean;
   /** A device was chosen on the map; without it the wall selects it. */
   onPick?: (device: string | undefined) => void;
   /** Where the map was moved to. */
   onCamera?: (camera: Camera) => void;
 }
 
-export function MapView({ settings: given, onPick, onCamera }: MapViewProps = {}) {
+export function MapView({ settings: given, fixed = false, onPick, onCamera }: MapViewProps = {}) {
   const wall = useWall();
   const { lang, t } = useLanguage();
   const host = useRef<HTMLDivElement>(null);
@@ -58,7 +60,7 @@ export function MapView({ settings: given, onPick, onCamera }: MapViewProps = {}
   const viewOnly = useCell(wall.viewOnly);
   const goTo = useCell(wall.goTo);
 
-  const settings = given ?? own;
+  const settings: MapSettings = fixed ? (given ?? {}) : { ...own, ...given };
   const settingsKey = JSON.stringify(settings);
   const shown = useMemo<ReadonlySet<string>>(
     () => (given?.layers ? new Set(given.layers) : wallShown),
@@ -264,7 +266,7 @@ export function MapView({ settings: given, onPick, onCamera }: MapViewProps = {}
         </span>
         <DataTime />
       </div>
-      {open && map && <LayerPanel map={map} settings={settings} own={given === undefined} />}
+      {open && map && <LayerPanel map={map} settings={settings} own={!fixed && given?.layers === undefined} />}
       {map && (
         <Tools
           map={map}

@@ -117,6 +117,7 @@ function Body({ panel, message }: { panel: Panel; message: SceneMessage }) {
 }
 
 interface MapProps {
+  fixed?: boolean;
   settings?: {
     camera?: Camera;
     layers?: readonly string[];
@@ -165,7 +166,7 @@ function MapPanel({ message }: { message: SceneMessage }) {
   const CityView = MapView as ComponentType<MapProps>;
   return (
     <div className="map-panel" ref={host} data-camera={camera ? JSON.stringify(camera) : undefined}>
-      <CityView settings={held.current.settings} />
+      <CityView settings={held.current.settings} fixed={display !== null} />
     </div>
   );
 }
