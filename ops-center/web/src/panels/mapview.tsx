@@ -266,7 +266,9 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
         </span>
         <DataTime />
       </div>
-      {open && map && <LayerPanel map={map} settings={settings} own={!fixed && given?.layers === undefined} />}
+      {open && map && (
+        <LayerPanel map={map} settings={settings} own={!fixed && given?.layers === undefined} />
+      )}
       {map && (
         <Tools
           map={map}
