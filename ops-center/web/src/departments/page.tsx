@@ -2,8 +2,9 @@ import './departments.css';
 import { useCallback, useEffect, useState } from 'react';
 import { ApiError, api, type Session } from '../api.ts';
 import { number } from '../format.ts';
-import { setLanguage, useLanguage } from '../i18n/index.ts';
+import { useLanguage } from '../i18n/index.ts';
 import { Login } from '../panels/login.tsx';
+import { Masthead } from '../shell/masthead.tsx';
 import { type Credentials, type Listing, type Subscription, subscriptions } from './api.ts';
 import { Deliveries } from './deliveries.tsx';
 import { Form } from './form.tsx';
@@ -95,14 +96,7 @@ function Departments({ session }: { session: Session }) {
 
   return (
     <div className="page departments">
-      <header className="header">
-        <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">
-          <path d="M5 13 16 6l11 7M8 13.5v12M24 13.5v12M5 25.5h22M12 25.5v-7h8v7M11 13.5h10" />
-        </svg>
-        <h1>
-          {t('app.name')} <span>· {t('departments.title')}</span>
-        </h1>
-        <div className="space" />
+      <Masthead title={t('departments.title')} session={session}>
         <button
           type="button"
           className="main"
@@ -113,20 +107,7 @@ function Departments({ session }: { session: Session }) {
         >
           {t('departments.add')}
         </button>
-        <span className="chip">{session.name}</span>
-        <a className="chip" href="/">
-          {t('departments.wall')}
-        </a>
-        <button
-          type="button"
-          className="chip language"
-          onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-          title={t('app.language')}
-        >
-          <span className={lang === 'vi' ? 'on' : ''}>VI</span>
-          <span className={lang === 'en' ? 'on' : ''}>EN</span>
-        </button>
-      </header>
+      </Masthead>
       <main className="subscribed">
         <section className="panel subscriptions" aria-labelledby="departments-list">
           <div className="panel-head">

@@ -20,6 +20,8 @@ import rulesEn from './rules.en.json' with { type: 'json' };
 import rulesVi from './rules.vi.json' with { type: 'json' };
 import scenesEn from './scenes.en.json' with { type: 'json' };
 import scenesVi from './scenes.vi.json' with { type: 'json' };
+import shellEn from './shell.en.json' with { type: 'json' };
+import shellVi from './shell.vi.json' with { type: 'json' };
 import wallVi from './vi.json' with { type: 'json' };
 import warningsEn from './warnings.en.json' with { type: 'json' };
 import warningsVi from './warnings.vi.json' with { type: 'json' };
@@ -37,6 +39,7 @@ const en = {
   ...replayEn,
   ...rulesEn,
   ...scenesEn,
+  ...shellEn,
   ...warningsEn,
 };
 const vi = {
@@ -51,6 +54,7 @@ const vi = {
   ...replayVi,
   ...rulesVi,
   ...scenesVi,
+  ...shellVi,
   ...warningsVi,
 };
 

@@ -1,13 +1,14 @@
 import { useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
-import { setLanguage, useLanguage } from '../i18n/index.ts';
+import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
-import { useMay, useSecond, useWall } from './context.ts';
+import { LanguageSwitch, PageMenu, ThemeSwitch } from '../shell/masthead.tsx';
+import { useSecond, useWall } from './context.ts';
 
 export function Header() {
   const wall = useWall();
   const { lang, t } = useLanguage();
-  const may = useMay();
+  const session = useCell(wall.session);
   useSecond();
   const link = useCell(wall.socket.link);
   const beat = useCell(wall.heartbeat);
@@ -46,28 +47,9 @@ export function Header() {
         )}
       </span>
       <WhyShown />
-      {may('push_scenes') && (
-        <a className="chip" href="/scenes">
-          {t('scenes.open')}
-        </a>
-      )}
-      {may('view_status') && (
-        <a className="chip" href="/devices">
-          {t('register.open')}
-        </a>
-      )}
-      <a className="chip" href="/people">
-        {t('people.account')}
-      </a>
-      <button
-        type="button"
-        className="chip language"
-        onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-        title={t('app.language')}
-      >
-        <span className={lang === 'vi' ? 'on' : ''}>VI</span>
-        <span className={lang === 'en' ? 'on' : ''}>EN</span>
-      </button>
+      {session && session.role !== 'display' && <PageMenu session={session} />}
+      <ThemeSwitch />
+      <LanguageSwitch />
       <time className="clock">{date(lang, 'time', now)}</time>
       <span className="chip date" title={t('app.zone')}>
         {capital(date(lang, 'day', now))} · UTC+7

@@ -2,8 +2,9 @@ import './people.css';
 import { useCallback, useEffect, useState } from 'react';
 import { ApiError } from '../api.ts';
 import { date } from '../format.ts';
-import { type Key, setLanguage, useLanguage } from '../i18n/index.ts';
+import { type Key, useLanguage } from '../i18n/index.ts';
 import { Login } from '../panels/login.tsx';
+import { Masthead } from '../shell/masthead.tsx';
 import { AccountPanel } from './account.tsx';
 import { type AccessTable, type Account, type Me, people, ROLES, type Role } from './api.ts';
 import { PersonDialog, SecretDialog } from './dialogs.tsx';
@@ -53,7 +54,7 @@ export function PeoplePage({ refused }: { refused: unknown }) {
 }
 
 function People({ me, onChange }: { me: Me; onChange: () => void }) {
-  const { lang, t } = useLanguage();
+  const { t } = useLanguage();
   const manages = me.permissions.includes('manage_people');
   const tabs = TABS.filter((x) =>
     x === 'people' || x === 'tokens' ? manages : x !== 'table' || me.permissions.includes('view_directory'),
@@ -66,33 +67,14 @@ function People({ me, onChange }: { me: Me; onChange: () => void }) {
   };
   return (
     <div className="page people">
-      <header className="header">
-        <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">
-          <path d="M5 13 16 6l11 7M8 13.5v12M24 13.5v12M5 25.5h22M12 25.5v-7h8v7M11 13.5h10" />
-        </svg>
-        <h1>
-          {t('app.name')} <span>· {t('people.title')}</span>
-        </h1>
-        <div className="space" />
+      <Masthead title={t('people.title')} session={{ name: me.principal.name, permissions: me.permissions }}>
         <span className="chip">
           {me.principal.name} · {t(roleKey(me.principal.role))}
         </span>
         <button type="button" onClick={() => void people.logOut()}>
           {t('people.logOut')}
         </button>
-        <a className="chip" href="/">
-          {t('register.wall')}
-        </a>
-        <button
-          type="button"
-          className="chip language"
-          onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-          title={t('app.language')}
-        >
-          <span className={lang === 'vi' ? 'on' : ''}>VI</span>
-          <span className={lang === 'en' ? 'on' : ''}>EN</span>
-        </button>
-      </header>
+      </Masthead>
       <nav className="panel tabs" aria-label={t('people.title')}>
         {tabs.map((x) => (
           <button

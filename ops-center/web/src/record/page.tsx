@@ -2,8 +2,9 @@ import './record.css';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { ApiError, api, type Session } from '../api.ts';
 import { date, number } from '../format.ts';
-import { type Key, setLanguage, useLanguage } from '../i18n/index.ts';
+import { type Key, useLanguage } from '../i18n/index.ts';
 import { Login } from '../panels/login.tsx';
+import { Masthead } from '../shell/masthead.tsx';
 import {
   differences,
   type Entry,
@@ -63,7 +64,7 @@ function reasonOf(error: unknown): string {
 }
 
 function RecordOf({ session }: { session: Session }) {
-  const { lang, t } = useLanguage();
+  const { t } = useLanguage();
   const tabs = [
     session.permissions.includes('view_audit') && 'record',
     session.permissions.includes('view_security') && 'security',
@@ -74,43 +75,27 @@ function RecordOf({ session }: { session: Session }) {
   });
   return (
     <div className="page record">
-      <header className="header">
-        <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">
-          <path d="M5 13 16 6l11 7M8 13.5v12M24 13.5v12M5 25.5h22M12 25.5v-7h8v7M11 13.5h10" />
-        </svg>
-        <h1>
-          {t('app.name')} <span>· {t('record.title')}</span>
-        </h1>
-        <nav className="tabs" aria-label={t('record.tabs')}>
-          {tabs.map((name) => (
-            <button
-              key={name}
-              type="button"
-              aria-current={tab === name ? 'page' : undefined}
-              onClick={() => {
-                history.replaceState(null, '', name === 'security' ? '#security' : location.pathname);
-                setTab(name);
-              }}
-            >
-              {t(`record.tab.${name}`)}
-            </button>
-          ))}
-        </nav>
-        <div className="space" />
-        <span className="chip">{session.name}</span>
-        <a className="chip" href="/">
-          {t('record.wall')}
-        </a>
-        <button
-          type="button"
-          className="chip language"
-          onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-          title={t('app.language')}
-        >
-          <span className={lang === 'vi' ? 'on' : ''}>VI</span>
-          <span className={lang === 'en' ? 'on' : ''}>EN</span>
-        </button>
-      </header>
+      <Masthead
+        title={t('record.title')}
+        session={session}
+        parts={
+          <nav className="tabs" aria-label={t('record.tabs')}>
+            {tabs.map((name) => (
+              <button
+                key={name}
+                type="button"
+                aria-current={tab === name ? 'page' : undefined}
+                onClick={() => {
+                  history.replaceState(null, '', name === 'security' ? '#security' : location.pathname);
+                  setTab(name);
+                }}
+              >
+                {t(`record.tab.${name}`)}
+              </button>
+            ))}
+          </nav>
+        }
+      ></Masthead>
       {tab === 'record' && <Acts />}
       {tab === 'security' && <Events />}
       {tab === undefined && (

@@ -2,9 +2,10 @@ import '../register.css';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { ApiError, api, type Session } from '../api.ts';
 import { number } from '../format.ts';
-import { setLanguage, useLanguage } from '../i18n/index.ts';
+import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { Login } from '../panels/login.tsx';
+import { Masthead } from '../shell/masthead.tsx';
 import { AddDialog } from './add.tsx';
 import {
   type Department,
@@ -159,14 +160,7 @@ function Register({ session }: { session: Session }) {
 
   return (
     <div className="page register">
-      <header className="header">
-        <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">
-          <path d="M5 13 16 6l11 7M8 13.5v12M24 13.5v12M5 25.5h22M12 25.5v-7h8v7M11 13.5h10" />
-        </svg>
-        <h1>
-          {t('app.name')} <span>· {t('register.title')}</span>
-        </h1>
-        <div className="space" />
+      <Masthead title={t('register.title')} session={session}>
         {waiting > 0 && filter.state !== 'quarantined' && may && (
           <button
             type="button"
@@ -189,20 +183,7 @@ function Register({ session }: { session: Session }) {
             </button>
           </>
         )}
-        <span className="chip">{session.name}</span>
-        <a className="chip" href="/">
-          {t('register.wall')}
-        </a>
-        <button
-          type="button"
-          className="chip language"
-          onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-          title={t('app.language')}
-        >
-          <span className={lang === 'vi' ? 'on' : ''}>VI</span>
-          <span className={lang === 'en' ? 'on' : ''}>EN</span>
-        </button>
-      </header>
+      </Masthead>
 
       <search className="panel tools" aria-label={t('register.find')}>
         <input

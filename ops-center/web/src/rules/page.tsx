@@ -2,10 +2,11 @@ import '../rules.css';
 import { useCallback, useEffect, useState } from 'react';
 import { ApiError, api, type Session } from '../api.ts';
 import { number } from '../format.ts';
-import { setLanguage, useLanguage } from '../i18n/index.ts';
+import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { Login } from '../panels/login.tsx';
 import { why } from '../register/words.ts';
+import { Masthead } from '../shell/masthead.tsx';
 import { type Book, rules, type Standing } from './api.ts';
 import { Editor } from './editor.tsx';
 import { Thresholds } from './thresholds.tsx';
@@ -66,27 +67,19 @@ function Rules({ session }: { session: Session }) {
   const share = (n: number) => number(lang, 100 * n);
   return (
     <main className="page rules">
-      <header>
-        <a className="chip" href="/">
-          {t('rules.wall')}
-        </a>
-        <h1>{t('rules.title')}</h1>
-        <nav aria-label={t('rules.title')}>
-          {TABS.map((name) => (
-            <button type="button" key={name} aria-pressed={tab === name} onClick={() => setTab(name)}>
-              {t(`rules.tab.${name}`)}
-            </button>
-          ))}
-        </nav>
-        <button
-          type="button"
-          className="chip"
-          lang={lang === 'vi' ? 'en' : 'vi'}
-          onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-        >
-          {lang === 'vi' ? 'English' : 'Tiếng Việt'}
-        </button>
-      </header>
+      <Masthead
+        title={t('rules.title')}
+        session={session}
+        parts={
+          <nav className="tabs" aria-label={t('rules.title')}>
+            {TABS.map((name) => (
+              <button type="button" key={name} aria-pressed={tab === name} onClick={() => setTab(name)}>
+                {t(`rules.tab.${name}`)}
+              </button>
+            ))}
+          </nav>
+        }
+      />
       {error !== undefined && (
         <p className="problem" role="alert">
           {why(t, error)}

@@ -1,9 +1,10 @@
 import './page.css';
 import { useCallback, useEffect, useState } from 'react';
 import { ApiError, api, type Session } from '../api.ts';
-import { setLanguage, useLanguage } from '../i18n/index.ts';
+import { useLanguage } from '../i18n/index.ts';
 import { reason } from '../panels/context.ts';
 import { Login } from '../panels/login.tsx';
+import { Masthead } from '../shell/masthead.tsx';
 import { type DisplayState, scenesApi } from './api.ts';
 import { Displays } from './displays.tsx';
 import { Library } from './editor.tsx';
@@ -44,7 +45,7 @@ export function ScenesPage({ refused }: { refused: unknown }) {
 }
 
 function Scenes({ session }: { session: Session }) {
-  const { lang, t } = useLanguage();
+  const { t } = useLanguage();
   const [tab, setTab] = useState<'displays' | 'scenes'>(location.hash === '#scenes' ? 'scenes' : 'displays');
   const [scenes, setScenes] = useState<Scene[]>([]);
   const [displays, setDisplays] = useState<DisplayState[] | undefined>(undefined);
@@ -86,40 +87,25 @@ function Scenes({ session }: { session: Session }) {
   };
   return (
     <div className="page scenes">
-      <header className="header">
-        <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">
-          <path d="M5 13 16 6l11 7M8 13.5v12M24 13.5v12M5 25.5h22M12 25.5v-7h8v7M11 13.5h10" />
-        </svg>
-        <h1>
-          {t('app.name')} <span>· {t('scenes.page')}</span>
-        </h1>
-        <nav className="tabs" aria-label={t('scenes.page')}>
-          {(['displays', 'scenes'] as const).map((key) => (
-            <button key={key} type="button" aria-pressed={tab === key} onClick={() => choose(key)}>
-              {t(`scenes.tab.${key}`)}
-            </button>
-          ))}
-        </nav>
-        <div className="space" />
+      <Masthead
+        title={t('scenes.page')}
+        session={session}
+        parts={
+          <nav className="tabs" aria-label={t('scenes.page')}>
+            {(['displays', 'scenes'] as const).map((key) => (
+              <button key={key} type="button" aria-pressed={tab === key} onClick={() => choose(key)}>
+                {t(`scenes.tab.${key}`)}
+              </button>
+            ))}
+          </nav>
+        }
+      >
         {problem !== undefined && (
           <span className="chip bad" role="alert">
             {reason(t, problem)}
           </span>
         )}
-        <span className="chip">{session.name}</span>
-        <a className="chip" href="/">
-          {t('register.wall')}
-        </a>
-        <button
-          type="button"
-          className="chip language"
-          onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-          title={t('app.language')}
-        >
-          <span className={lang === 'vi' ? 'on' : ''}>VI</span>
-          <span className={lang === 'en' ? 'on' : ''}>EN</span>
-        </button>
-      </header>
+      </Masthead>
       {tab === 'displays' ? (
         <Displays displays={displays} scenes={scenes} session={session} />
       ) : (

@@ -2,8 +2,9 @@ import './page.css';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { ApiError, api, type Session } from '../api.ts';
 import { date, elapsed } from '../format.ts';
-import { type Key, phrase, setLanguage, useLanguage } from '../i18n/index.ts';
+import { type Key, phrase, useLanguage } from '../i18n/index.ts';
 import { Login } from '../panels/login.tsx';
+import { Masthead } from '../shell/masthead.tsx';
 import {
   type Drill,
   overtaken,
@@ -72,7 +73,7 @@ type Asked =
   | { kind: 'cancel' | 'return' | 'lapse'; warning: Warning };
 
 function Board({ session }: { session: Session }) {
-  const { lang, t } = useLanguage();
+  const { t } = useLanguage();
   const mayDraft = session.permissions.includes('draft_warnings');
   const mayApprove = session.permissions.includes('approve_warnings');
   const [list, setList] = useState<Warning[]>([]);
@@ -143,27 +144,11 @@ function Board({ session }: { session: Session }) {
             ))}
         </div>
       )}
-      <header className="header">
-        <h1>
-          {t('app.name')} <span>· {t('warnings.title')}</span>
-        </h1>
-        <div className="space" />
+      <Masthead title={t('warnings.title')} session={session}>
         {mayDraft && (
           <Begin templates={templates} drills={drills} onBegin={done} onOpen={setChosen} onDrill={load} />
         )}
-        <a className="chip" href="/">
-          {t('warnings.wall')}
-        </a>
-        <button
-          type="button"
-          className="chip language"
-          title={t('app.language')}
-          onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-        >
-          <span className={lang === 'vi' ? 'on' : ''}>VI</span>
-          <span className={lang === 'en' ? 'on' : ''}>EN</span>
-        </button>
-      </header>
+      </Masthead>
       {problem !== undefined && (
         <p className="problem" role="alert">
           {refusal(t, problem)}{' '}
