@@ -96,7 +96,8 @@ console.log(`the register at ${url}`);
 
 // 1. The wall of somebody who may links to the register.
 await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
-await page.locator('a.chip[href="/devices"]').click();
+await page.locator('.chip.menu').click();
+await page.locator('#pages a[href="/devices"]').click();
 await until(`the register lists ${before} devices`, async () => (await total()) === before, 30_000);
 expect('no token stays in the address', !page.url().includes('token'));
 if (before > 0) {
