@@ -106,8 +106,12 @@ func (a *api) actOnMany(ctx context.Context, in *bulkInput) (*bulkOutput, error)
 		return nil, absent("alarms")
 	}
 	who, _ := access.From(ctx)
-	if need := alarmActs[in.Body.Act].needs; !who.Role.May(need) {
-		return nil, huma.Error403Forbidden("role " + string(who.Role) + " may not: " + string(need))
+	if need := alarmActs[in.Body.Act].needs; !who.May(need) {
+		what := "role " + string(who.Role)
+		if who.Role.May(need) {
+			what = "the token"
+		}
+		return nil, huma.Error403Forbidden(what + " may not: " + string(need))
 	}
 	out := &bulkOutput{}
 	out.Body.Results = []bulkResult{}

@@ -333,7 +333,7 @@ func (a *api) sceneRoutes() {
 // discreet leaves out where a display is reached from, which is for those who
 // run displays.
 func discreet(ctx context.Context, d *scene.State) {
-	if who, _ := access.From(ctx); !who.Role.May(access.ManageDisplays) && !who.Role.May(access.PushScenes) {
+	if who, _ := access.From(ctx); !who.May(access.ManageDisplays) && !who.May(access.PushScenes) {
 		d.From = ""
 	}
 }

@@ -190,7 +190,7 @@ func (a *api) noSubscriptions() error {
 // mayServe reports whether a caller may see and change a department's
 // subscriptions.
 func mayServe(who access.Principal, department string) bool {
-	return who.Role.May(access.ManagePeople) || who.Department != "" && notify.SameDepartment(who.Department, department)
+	return who.May(access.ManagePeople) || who.Department != "" && notify.SameDepartment(who.Department, department)
 }
 
 // ownSubscription finds a subscription the caller may know of. Another
