@@ -79,7 +79,7 @@ func (s *Server) openScenes(ctx context.Context) error {
 
 // takeOver lets an alarm have the displays that say so.
 func (s *Server) takeOver(a alert.Alarm) {
-	one := scene.Alarm{ID: a.ID, Device: string(a.Device), Priority: a.Priority, Waiting: a.State == alert.Unacknowledged}
+	one := scene.Alarm{ID: a.ID, Device: string(a.Device), Priority: a.Priority, Waiting: a.State == alert.Unacknowledged, Exercise: a.Exercise != ""}
 	if a.At != nil {
 		one.View = &scene.View{Lon: a.At[0], Lat: a.At[1], Zoom: 15}
 	}

@@ -49,6 +49,7 @@ type takenOver struct {
 	Device   string    `json:"device,omitempty"`
 	View     *View     `json:"view,omitempty"`
 	Priority int       `json:"priority"`
+	Exercise bool      `json:"exercise,omitempty"`
 	At       time.Time `json:"at"`
 	// Over is when it was acknowledged or ended; zero while it waits.
 	Over time.Time `json:"over,omitzero"`

@@ -174,6 +174,9 @@ type TakeOver struct {
 	// acknowledged or over; seconds.
 	Hold   int `json:"hold,omitempty" minimum:"0" maximum:"86400"`
 	Linger int `json:"linger,omitempty" minimum:"0" maximum:"3600"`
+	// Exercise lets alarms of drills take it over as real ones do: for a screen
+	// that stands where people train.
+	Exercise bool `json:"exercise,omitempty"`
 }
 
 // Defaults of a take-over, in seconds.

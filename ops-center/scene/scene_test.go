@@ -216,6 +216,36 @@ func TestTakeOver(t *testing.T) {
 	h.want("w1", "default@0 default")
 }
 
+// An exercise is for those who train: it leaves the city's screens alone, and a
+// real alarm goes before it wherever it is shown.
+func TestTakeOverByADrill(t *testing.T) {
+	h := newHouse(t)
+	h.display(Display{ID: "city", TakeOver: TakeOver{Priority: 2, Scene: "alarm"}})
+	h.display(Display{ID: "class", TakeOver: TakeOver{Priority: 2, Scene: "alarm", Exercise: true}})
+	at := func(display string) string {
+		h.decide(h.now)
+		d, _ := h.Display(display)
+		if d.Told.Focus == nil {
+			return ""
+		}
+		return d.Told.Focus.Alarm
+	}
+	for _, step := range []struct {
+		alarm       Alarm
+		city, class string
+	}{
+		{Alarm{ID: "drill-1", Priority: 1, Waiting: true, Exercise: true}, "", "drill-1"},
+		{Alarm{ID: "real-2", Priority: 2, Waiting: true}, "real-2", "real-2"},
+		{Alarm{ID: "drill-2", Priority: 1, Waiting: true, Exercise: true}, "real-2", "real-2"},
+		{Alarm{ID: "real-1", Priority: 1, Waiting: true}, "real-1", "real-1"},
+	} {
+		h.ApplyAlarm(step.alarm)
+		if city, class := at("city"), at("class"); city != step.city || class != step.class {
+			t.Errorf("after %s: the city's screen shows %q, want %q; the class's %q, want %q", step.alarm.ID, city, step.city, class, step.class)
+		}
+	}
+}
+
 func TestPlaylist(t *testing.T) {
 	hanoi, err := time.LoadLocation("Asia/Ho_Chi_Minh")
 	if err != nil {

@@ -632,10 +632,13 @@ type Alarm struct {
 	// Waiting is whether nobody has acknowledged it and it is neither over nor put
 	// aside.
 	Waiting bool
+	// Exercise is whether a drill raised it.
+	Exercise bool
 }
 
 // ApplyAlarm lets an alarm take displays over, or lets go of them. The worst
-// wins, and among equals the newest.
+// wins, and among equals the newest. A drill's has only the displays that say so,
+// and never one that shows a real alarm.
 func (s *Scenes) ApplyAlarm(a Alarm) {
 	now := s.opt.Now()
 	changed := false
@@ -649,9 +652,11 @@ func (s *Scenes) ApplyAlarm(a Alarm) {
 				held.Over, changed = time.Time{}, true
 			}
 		case !a.Waiting || d.gone || a.Priority < 1 || a.Priority > d.TakeOver.Priority:
-		case held != nil && held.Over.IsZero() && held.Priority < a.Priority:
+		case a.Exercise && !d.TakeOver.Exercise:
+		case a.Exercise && held != nil && held.Over.IsZero() && !held.Exercise:
+		case held != nil && held.Over.IsZero() && held.Priority < a.Priority && held.Exercise == a.Exercise:
 		default:
-			d.alarm, changed = &takenOver{Alarm: a.ID, Device: a.Device, View: a.View, Priority: a.Priority, At: now}, true
+			d.alarm, changed = &takenOver{Alarm: a.ID, Device: a.Device, View: a.View, Priority: a.Priority, Exercise: a.Exercise, At: now}, true
 		}
 	}
 	s.mu.Unlock()

@@ -20,7 +20,7 @@ export interface DisplaySettings {
   calm: Calm;
   scene?: string;
   playlist?: PlayItem[];
-  takeOver: { priority: number; scene?: string; hold?: number; linger?: number };
+  takeOver: { priority: number; scene?: string; hold?: number; linger?: number; exercise?: boolean };
   language?: 'vi' | 'en';
 }
 

@@ -583,6 +583,17 @@ function DisplayDialog({
               />
             </label>
           ))}
+          <label className="tick">
+            <input
+              type="checkbox"
+              checked={d.takeOver.exercise ?? false}
+              onChange={(e) => {
+                const { exercise: _, ...rest } = d.takeOver;
+                set({ takeOver: e.target.checked ? { ...rest, exercise: true } : rest });
+              }}
+            />
+            {t('scenes.takeOver.exercise')}
+          </label>
         </fieldset>
         <fieldset className="playlist">
           <legend>{t('scenes.playlist')}</legend>
