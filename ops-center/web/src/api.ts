@@ -1,4 +1,5 @@
 import type { Key } from './i18n/index.ts';
+import type { Alarm } from './live/alarms.ts';
 import type { Dictionary, Label } from './live/dictionary.ts';
 
 /** An answer that was not what was asked for; RFC 9457 problem details where the server gave them. */
@@ -154,6 +155,11 @@ export const api = {
   async layers(): Promise<LayerInfo[]> {
     const body = await get<{ layers?: LayerInfo[] | null } | LayerInfo[]>('/v1/layers');
     return (Array.isArray(body) ? body : body.layers) ?? [];
+  },
+
+  /** All open alarms. */
+  async alarms(): Promise<Alarm[]> {
+    return (await get<{ alarms: Alarm[] }>('/v1/alarms')).alarms;
   },
 
   async acknowledge(id: string, note: string): Promise<void> {

@@ -59,8 +59,10 @@ export class Wall {
   readonly riverStation = new Cell<string | undefined>(undefined);
   /** Only the map's view is received: figures are the view's. */
   readonly viewOnly = new Cell(false);
-  /** The map flies to a device. */
-  readonly goTo = new Cell<{ device: string; n: number } | undefined>(undefined);
+  /** The map flies to a device, or to a box of west, south, east and north. */
+  readonly goTo = new Cell<
+    { device?: string; box?: readonly [number, number, number, number]; n: number } | undefined
+  >(undefined);
   /** Told which devices moved, with each positions frame. */
   readonly movedListeners = new Set<(devices: Uint32Array) => void>();
 
@@ -82,8 +84,14 @@ export class Wall {
   /** The wall's files that the server has. */
   readonly build = new Cell('');
 
+  /** Fetches the alarms that a snapshot had no room for: a desk lists them all. */
+  readonly #everyAlarm: boolean;
+  /** Alarms that closed while the list was fetched; undefined when none is. */
+  #closedMeanwhile: Set<string> | undefined;
+
   /** display names the one whose scenes to show, '' the default scene; none are shown without it. */
-  constructor({ display }: { display?: string } = {}) {
+  constructor({ display, everyAlarm = false }: { display?: string; everyAlarm?: boolean } = {}) {
+    this.#everyAlarm = everyAlarm;
     this.scene = new Cell(display === undefined ? undefined : lastScene());
     this.shownLayers = remembered('vonglau.layers', SHOWN_AT_FIRST);
     this.hiddenClasses = remembered('vonglau.hidden', []);
@@ -165,6 +173,10 @@ export class Wall {
 
   showOnMap(device: string): void {
     this.goTo.set({ device, n: (this.goTo.get()?.n ?? 0) + 1 });
+  }
+
+  showBox(box: readonly [number, number, number, number]): void {
+    this.goTo.set({ box, n: (this.goTo.get()?.n ?? 0) + 1 });
   }
 
   /** What the map shows; received alone when the city is too large to receive whole. */
@@ -290,8 +302,11 @@ export class Wall {
         this.heartbeat.set(message);
         break;
       case 'alarms':
-        if (message.reset) this.alarmBook.reset(message.alarms ?? []);
-        else this.#alarmsChanged(message.changed);
+        if (message.reset) {
+          this.alarmBook.reset(message.alarms ?? []);
+          if (this.#everyAlarm && (message.total ?? 0) > (message.alarms?.length ?? 0))
+            void this.#fetchAlarms();
+        } else this.#alarmsChanged(message.changed);
         break;
       case 'alarm':
         this.#alarmsChanged([message.alarm]);
@@ -312,7 +327,26 @@ export class Wall {
     }
   }
 
+  /** Adds what a snapshot left out; what was told meanwhile is newer than what is fetched. */
+  async #fetchAlarms(): Promise<void> {
+    const closed = new Set<string>();
+    this.#closedMeanwhile = closed;
+    try {
+      const all = await api.alarms();
+      if (this.#closedMeanwhile !== closed) return; // a later snapshot asked again
+      const known = this.alarmBook.alarms.get();
+      this.alarmBook.putAll(
+        all.filter((a) => !closed.has(a.id) && (a.changes ?? 0) > (known.get(a.id)?.changes ?? -1)),
+      );
+    } catch (error) {
+      console.warn('the rest of the alarms was not fetched', error);
+    } finally {
+      if (this.#closedMeanwhile === closed) this.#closedMeanwhile = undefined;
+    }
+  }
+
   #alarmsChanged(changed: readonly Alarm[]): void {
+    for (const a of changed) if (a.state === 'normal') this.#closedMeanwhile?.add(a.id);
     const before = this.alarmBook.alarms.get();
     const called = changed.findLast(
       (a) => a.priority === 1 && a.state === 'unacknowledged' && before.get(a.id)?.state !== 'unacknowledged',

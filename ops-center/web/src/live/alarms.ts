@@ -22,7 +22,7 @@ export interface Alarm {
   state: AlarmState;
   raised: string;
   cleared?: string;
-  acknowledged?: { by: string; at: string; note?: string };
+  acknowledged?: { by: string; byId?: string; at: string; note?: string };
   quantity?: string;
   value?: number | null;
   unit?: string;
@@ -59,6 +59,8 @@ export interface Alarm {
   };
   falseAlarm?: Remark;
   comments?: Remark[];
+  /** The newest act of a person. */
+  last?: { event: string; by: string; at: string };
   changes?: number;
 }
 
@@ -123,7 +125,7 @@ export class AlarmBook {
     const devices = new Set<string>();
     for (const a of before.values()) devices.add(a.device);
     for (const a of list) devices.add(a.device);
-    for (const device of devices) this.#tell(device);
+    this.#tell(devices);
   }
 
   /** One changed. A closed alarm is dropped from the book. */
@@ -141,20 +143,21 @@ export class AlarmBook {
       devices.add(alarm.device);
     }
     this.alarms.set(next);
-    for (const device of devices) this.#tell(device);
+    this.#tell(devices);
   }
 
   /** Says every device's severity again, after devices got other indices. */
   repeat(): void {
-    for (const device of new Set([...this.alarms.get().values()].map((a) => a.device))) this.#tell(device);
+    this.#tell(new Set([...this.alarms.get().values()].map((a) => a.device)));
   }
 
-  #tell(device: string): void {
-    if (!device) return;
-    let worst = 0;
+  /** Looks at each alarm once, however many devices are told of. */
+  #tell(devices: ReadonlySet<string>): void {
+    const worst = new Map<string, number>();
     for (const a of this.alarms.get().values()) {
-      if (a.device === device && isActive(a) && (worst === 0 || a.priority < worst)) worst = a.priority;
+      if (!devices.has(a.device) || !isActive(a)) continue;
+      worst.set(a.device, Math.min(a.priority, worst.get(a.device) ?? a.priority));
     }
-    this.#onSeverity(device, worst);
+    for (const device of devices) if (device) this.#onSeverity(device, worst.get(device) ?? 0);
   }
 }

@@ -292,6 +292,7 @@ function Row({
         </b>
         <span className="where">
           <span>{where}</span>
+          {alarm.exercise && <i className="exercise">{t('desk.exercise')}</i>}
           {alarm.simulated ? (
             <i className="sim" title={t('device.simulated')}>
               {t('device.simulatedShort')}

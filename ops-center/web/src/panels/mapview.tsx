@@ -134,7 +134,8 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
   useEffect(() => map?.overlays.refresh(), [map, lang, selection.device]);
   useEffect(() => {
     if (!map || !goTo) return;
-    const index = wall.city.index(goTo.device);
+    if (goTo.box) map.fit(goTo.box);
+    const index = goTo.device === undefined ? undefined : wall.city.index(goTo.device);
     const place = index === undefined ? undefined : map.sensors.placeOf(index);
     if (place) map.flyTo(place);
   }, [map, goTo, wall]);
