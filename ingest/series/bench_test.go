@@ -125,3 +125,37 @@ func BenchmarkStore(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPast finds what the wall of 10,000 devices showed at a time, and a
+// minute of what came after: what the time machine asks.
+func BenchmarkPast(b *testing.B) {
+	s := openEmbedded(b, EmbeddedOptions{Dir: b.TempDir(), Retention: suiteRetention})
+	base := time.Now().UTC().Truncate(time.Hour).Add(-6 * time.Hour)
+	for minute := range 60 {
+		batch := make([]*devices.Message, 0, 10_000)
+		for d := range 10_000 {
+			at := base.Add(time.Duration(minute)*time.Minute + time.Duration(d)*time.Millisecond)
+			batch = append(batch, say(devices.ID(fmt.Sprintf("dev-%d", d)), at, at.Add(time.Second), []devices.ZoneRef{wardA}, "pm25", minute, "pm10", 2*minute, "battery", 90))
+		}
+		if _, err := s.Write(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	count := func(n *int) func(Sample) error { return func(Sample) error { *n++; return nil } }
+	b.Run("at", func(b *testing.B) {
+		for b.Loop() {
+			n := 0
+			if err := s.At(b.Context(), base.Add(30*time.Minute), count(&n)); err != nil || n != 30_000 {
+				b.Fatalf("%d values, %v", n, err)
+			}
+		}
+	})
+	b.Run("a minute", func(b *testing.B) {
+		for b.Loop() {
+			n := 0
+			if err := s.Between(b.Context(), base.Add(30*time.Minute), base.Add(31*time.Minute), count(&n)); err != nil || n != 30_000 {
+				b.Fatalf("%d values, %v", n, err)
+			}
+		}
+	})
+}

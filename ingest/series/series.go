@@ -36,9 +36,26 @@ type Store interface {
 	// until the next one: repetitions are not stored.
 	Track(ctx context.Context, q TrackQuery) ([]devices.TrackPoint, error)
 
+	// At calls each with the newest value of every quantity of every device, and
+	// with where each was, as they had arrived by a time: what a screen showed
+	// then. In no particular order.
+	At(ctx context.Context, t time.Time, each func(Sample) error) error
+	// Between calls each with every value and position of all devices whose event
+	// is in [from, to), in no particular order. A store that keeps what was
+	// overwritten gives that too, as it arrived.
+	Between(ctx context.Context, from, to time.Time, each func(Sample) error) error
+
 	// Health returns nil when a Write now would be taken.
 	Health(ctx context.Context) error
 	Close() error
+}
+
+// Sample is a stored value of some device or, without a quantity, where it was.
+type Sample struct {
+	Device   devices.ID
+	Quantity devices.Quantity
+	At       devices.Position // of a position
+	devices.Point
 }
 
 // Written counts what became of the values of one Write:

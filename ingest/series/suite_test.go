@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -234,6 +235,11 @@ func testSuite(t *testing.T, s subject) {
 		f.write(Written{Duplicates: 3}, first, second)
 		f.write(Written{Duplicates: 2}, third)
 		samePoints(t, "after repetitions", f.points("g", "noise", f.base, f.at(80*time.Minute)), []devices.Point{want})
+		// A store with revisions remembers that the value is not the first.
+		again := f.points("g", "noise", f.base, f.at(2*time.Hour))
+		if len(again) != 2 || again[0].Corrected != (s.revisions > 0) || again[1].Corrected {
+			t.Errorf("which of them were corrected: %+v", again)
+		}
 		// One that arrived earlier and was not seen before is superseded.
 		f.write(Written{Duplicates: 1}, say("g", at, at, nil, "noise", 55))
 
@@ -486,6 +492,99 @@ func testSuite(t *testing.T, s subject) {
 		}
 	})
 
+	t.Run("the past", func(t *testing.T) {
+		f := s.fixture(t)
+		minute := func(n int) time.Time { return f.at(12*time.Hour + time.Duration(n)*time.Minute) }
+		bus := func(n int, lon, lat float64) *devices.Message {
+			m := say("bus-1", minute(n), minute(n), nil, "speed", n)
+			m.Observations[0].At = devices.Position{Lon: lon, Lat: lat}
+			return m
+		}
+		flagged := say("river-1", minute(1), minute(1).Add(2*time.Second), []devices.ZoneRef{wardA}, "water_level", 1.5)
+		flagged.Observations[0].Flags = devices.Late
+		f.write(Written{Values: 10},
+			say("old-1", minute(-20*60), minute(-20*60), nil, "noise", 40),
+			say("river-1", minute(0), minute(0), []devices.ZoneRef{wardA}, "water_level", 1.0, "battery", 90), flagged,
+			say("river-1", minute(2), minute(30), []devices.ZoneRef{wardA}, "water_level", 2.0), // thirty minutes late
+			say("river-1", minute(3), minute(3), []devices.ZoneRef{wardB}, "water_level", 3.0),
+			say("river-1", minute(40), minute(40), []devices.ZoneRef{wardA}, "water_level", 4.0),
+			bus(0, 106.1, 20.1), bus(1, 106.2, 20.2), bus(40, 106.3, 20.3))
+		past := func(at time.Time) map[string]Sample {
+			t.Helper()
+			found := map[string]Sample{}
+			if err := f.store.At(t.Context(), at, func(s Sample) error {
+				k := string(s.Device) + "/" + string(s.Quantity)
+				if _, twice := found[k]; twice {
+					t.Errorf("%s is told twice", k)
+				}
+				found[k] = s
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return found
+		}
+		expect := func(at time.Time, want map[string]float64) map[string]Sample {
+			t.Helper()
+			got := past(at)
+			if len(got) != len(want) {
+				t.Errorf("at %s: %d values, want %d: %v", at.Format(time.TimeOnly), len(got), len(want), got)
+			}
+			for k, n := range want {
+				number := got[k].Number
+				if strings.HasSuffix(k, "/") {
+					number = got[k].At.Lon
+				}
+				if math.Abs(number-n) > 1e-6 {
+					t.Errorf("at %s: %s is %v, want %v", at.Format(time.TimeOnly), k, number, n)
+				}
+			}
+			return got
+		}
+		got := expect(minute(1).Add(3*time.Second), map[string]float64{
+			"old-1/noise": 40, "river-1/water_level": 1.5, "river-1/battery": 90, "bus-1/speed": 1, "bus-1/": 106.2,
+		})
+		if r := got["river-1/water_level"]; !r.Received.Equal(minute(1).Add(2*time.Second)) || r.Flags != devices.Late || !slices.Equal(r.Zones, []devices.ZoneRef{wardA}) {
+			t.Errorf("the arrival of a value: %+v", r)
+		}
+		// A second before it came, the value of minute 1 was not on any wall.
+		expect(minute(1).Add(time.Second), map[string]float64{
+			"old-1/noise": 40, "river-1/water_level": 1.0, "river-1/battery": 90, "bus-1/speed": 1, "bus-1/": 106.2,
+		})
+		// Late data does not move the wall back.
+		expect(minute(31), map[string]float64{
+			"old-1/noise": 40, "river-1/water_level": 3.0, "river-1/battery": 90, "bus-1/speed": 1, "bus-1/": 106.2,
+		})
+		expect(minute(-60), map[string]float64{"old-1/noise": 40})
+		expect(minute(-25*60), map[string]float64{})
+
+		// Forward: all there is, each once.
+		var told []string
+		if err := f.store.Between(t.Context(), minute(1), minute(40), func(s Sample) error {
+			told = append(told, fmt.Sprintf("%s/%s %v %v %v %d", s.Device, s.Quantity, s.Time.Sub(minute(0)), s.Received.Sub(s.Time), s.Number, len(s.Zones)))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(told)
+		want := []string{
+			"bus-1/ 1m0s 0s 0 0", "bus-1/speed 1m0s 0s 1 0", "river-1/water_level 1m0s 2s 1.5 1",
+			"river-1/water_level 2m0s 28m0s 2 1", "river-1/water_level 3m0s 0s 3 1",
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("between: %q\nwant %q", told, want)
+		}
+		if s.revisions > 0 {
+			// What was corrected later is shown as it was believed then.
+			f.write(Written{Values: 1, Overwrites: 1}, say("river-1", minute(40), minute(50), []devices.ZoneRef{wardA}, "water_level", 4.5))
+			if n := past(minute(45))["river-1/water_level"].Number; n != 4 {
+				t.Errorf("before its correction the value was %v", n)
+			}
+			if n := past(minute(51))["river-1/water_level"].Number; n != 4.5 {
+				t.Errorf("after its correction the value was %v", n)
+			}
+		}
+	})
 	t.Run("retention", func(t *testing.T) {
 		f := s.fixture(t)
 		edge := f.now().Add(-suiteRetention + time.Hour).Truncate(time.Millisecond)
