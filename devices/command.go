@@ -19,9 +19,10 @@ type Command struct {
 	// TTL is how long it may wait for its device once it is let go.
 	TTL time.Duration `json:"ttl,omitempty"`
 	// By asked for it. Dangerous commands need a second person, Approved.
-	By        string    `json:"by,omitempty"`
+	By        string    `json:"by,omitempty" personal:"name"`
+	ByID      string    `json:"byId,omitempty" personal:"account"` // the account
 	Dangerous bool      `json:"dangerous,omitempty"`
-	Approved  string    `json:"approved,omitempty"`
+	Approved  string    `json:"approved,omitempty" personal:"name"`
 	Asked     time.Time `json:"asked"`
 	// Issued is when it was let go, zero while it waits for a second person.
 	Issued time.Time `json:"issued,omitzero"`
@@ -41,10 +42,14 @@ type CommandRequest struct {
 	Args   json.RawMessage
 	TTL    time.Duration
 	By     string
+	ByID   string // the account; a name can be another's, or change
 	// System marks what the server itself has to tell, whatever the profile
 	// lists: a person cannot ask for it.
 	System bool
 }
+
+// Person is who lets a command go: the account, and the name that is shown.
+type Person struct{ ID, Name string }
 
 // CommandFirmware is the name of the command that tells a device to take an
 // image. Campaigns alone send it.

@@ -140,7 +140,7 @@ func (c *Commands) Send(ctx context.Context, r devices.CommandRequest) (devices.
 		return devices.Command{}, fmt.Errorf("%w: %d commands wait for %s already", devices.ErrBadCommand, maxWaiting, r.Device)
 	}
 	cmd := devices.Command{
-		ID: "c" + strings.ToLower(rand.Text()[:15]), Device: r.Device, Name: r.Name, Args: r.Args, TTL: r.TTL, By: r.By,
+		ID: "c" + strings.ToLower(rand.Text()[:15]), Device: r.Device, Name: r.Name, Args: r.Args, TTL: r.TTL, By: r.By, ByID: r.ByID,
 		Dangerous: kind.Dangerous, Asked: now, Issued: now, Expires: now.Add(r.TTL), State: devices.CommandWaiting, Changed: now,
 	}
 	if kind.Dangerous {
@@ -173,7 +173,7 @@ func (c *Commands) kind(r devices.CommandRequest) (devices.CommandKind, error) {
 }
 
 // Approve lets a dangerous command go. Its time to live begins.
-func (c *Commands) Approve(ctx context.Context, device devices.ID, id, by string) (devices.Command, error) {
+func (c *Commands) Approve(ctx context.Context, device devices.ID, id string, by devices.Person) (devices.Command, error) {
 	defer c.inOrder(device)()
 	now := c.opt.Now().UTC().Truncate(time.Millisecond)
 	cmd, err := c.Get(device, id)
@@ -182,10 +182,19 @@ func (c *Commands) Approve(ctx context.Context, device devices.ID, id, by string
 		return cmd, err
 	case cmd.State != devices.CommandProposed:
 		return cmd, fmt.Errorf("approving %s: %w: it is %s", id, devices.ErrCommandState, cmd.State)
-	case by == "" || by == cmd.By:
+	case by.Name == "" || same(by, cmd):
 		return cmd, fmt.Errorf("approving %s: %w", id, devices.ErrSamePerson)
 	}
-	return c.record(ctx, actApproved, device, act{ID: id, By: by, At: now})
+	return c.record(ctx, actApproved, device, act{ID: id, By: by.Name, At: now})
+}
+
+// same tells whether a person is the one who asked. A record of before accounts
+// were kept with it has the name only.
+func same(by devices.Person, cmd devices.Command) bool {
+	if by.ID == "" || cmd.ByID == "" {
+		return by.Name == cmd.By
+	}
+	return by.ID == cmd.ByID
 }
 
 // Withdraw takes back a command that has not been delivered.

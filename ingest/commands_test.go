@@ -231,27 +231,33 @@ func TestCommandNeedsTwoPersons(t *testing.T) {
 		t.Fatalf("one person was enough: %v", ids)
 	}
 	for _, by := range []string{"an", ""} {
-		if _, err := b.Approve(t.Context(), "siren-1", c.ID, by); !errors.Is(err, devices.ErrSamePerson) {
+		if _, err := b.Approve(t.Context(), "siren-1", c.ID, devices.Person{Name: by}); !errors.Is(err, devices.ErrSamePerson) {
 			t.Errorf("approved by %q: %v", by, err)
+		}
+	}
+	// A name is not a person: two may have one, and one may change it.
+	for by, want := range map[devices.Person]bool{{ID: "u1", Name: "an"}: true, {ID: "u1", Name: "bình"}: true, {ID: "u2", Name: "an"}: false} {
+		if got := same(by, devices.Command{By: "an", ByID: "u1"}); got != want {
+			t.Errorf("%+v is the one who asked: %v", by, got)
 		}
 	}
 	b.pass(10 * time.Minute) // people take their time; the siren's minute begins then
 	b.restart()
 	s = b.listen("siren-1", "horn", true)
-	c, err := b.Approve(t.Context(), "siren-1", c.ID, "bình")
+	c, err := b.Approve(t.Context(), "siren-1", c.ID, devices.Person{Name: "bình"})
 	if err != nil || c.State != devices.CommandWaiting || c.Approved != "bình" || !c.Expires.Equal(b.now().Add(time.Minute)) {
 		t.Fatalf("approved: %+v, %v", c, err)
 	}
 	if ids, _ := given(t, s); !slices.Equal(ids, []string{c.ID}) {
 		t.Errorf("got %v, want %s", ids, c.ID)
 	}
-	if _, err := b.Approve(t.Context(), "siren-1", c.ID, "chi"); !errors.Is(err, devices.ErrCommandState) {
+	if _, err := b.Approve(t.Context(), "siren-1", c.ID, devices.Person{Name: "chi"}); !errors.Is(err, devices.ErrCommandState) {
 		t.Errorf("approved twice: %v", err)
 	}
 
 	late := b.send("siren-1", "sound", time.Hour)
 	b.pass(secondPerson)
-	if _, err := b.Approve(t.Context(), "siren-1", late.ID, "bình"); !errors.Is(err, devices.ErrCommandState) {
+	if _, err := b.Approve(t.Context(), "siren-1", late.ID, devices.Person{Name: "bình"}); !errors.Is(err, devices.ErrCommandState) {
 		t.Errorf("approved too late: %v", err)
 	}
 	b.state("siren-1", late.ID, devices.CommandExpired)
@@ -260,7 +266,7 @@ func TestCommandNeedsTwoPersons(t *testing.T) {
 	if c, err := b.Withdraw(t.Context(), "siren-1", taken.ID, "an"); err != nil || c.State != devices.CommandWithdrawn {
 		t.Errorf("withdrawn: %+v, %v", c, err)
 	}
-	if _, err := b.Approve(t.Context(), "siren-1", taken.ID, "bình"); !errors.Is(err, devices.ErrCommandState) {
+	if _, err := b.Approve(t.Context(), "siren-1", taken.ID, devices.Person{Name: "bình"}); !errors.Is(err, devices.ErrCommandState) {
 		t.Errorf("approved after it was withdrawn: %v", err)
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,7 +18,7 @@ import (
 type Commands interface {
 	Send(ctx context.Context, r devices.CommandRequest) (devices.Command, error)
 	// Approve lets a dangerous command go that somebody else asked for.
-	Approve(ctx context.Context, device devices.ID, id, by string) (devices.Command, error)
+	Approve(ctx context.Context, device devices.ID, id string, by devices.Person) (devices.Command, error)
 	Withdraw(ctx context.Context, device devices.ID, id, by string) (devices.Command, error)
 	// List gives a device's commands, the newest first.
 	List(device devices.ID) []devices.Command
@@ -30,9 +30,9 @@ type commandView struct {
 	Device    devices.ID           `json:"device"`
 	Name      string               `json:"name"`
 	Args      any                  `json:"args,omitempty"`
-	By        string               `json:"by"`
+	By        string               `json:"by" personal:"name"`
 	Dangerous bool                 `json:"dangerous"`
-	Approved  string               `json:"approved,omitempty" doc:"The second person"`
+	Approved  string               `json:"approved,omitempty" personal:"name" doc:"The second person"`
 	Asked     time.Time            `json:"asked"`
 	Issued    *time.Time           `json:"issued,omitempty" doc:"When it was let go; absent while it waits for a second person"`
 	Expires   time.Time            `json:"expires" doc:"It is never delivered after this"`
@@ -112,13 +112,20 @@ func (a *api) commandRoutes() {
 		OperationID: "approve-command", Method: http.MethodPost, Path: "/v1/devices/{id}/commands/{command}/approve", Tags: []string{"commands"},
 		Summary: "Let a dangerous command go that somebody else asked for",
 	}, func(ctx context.Context, in *oneCommandInput) (*commandOutput, error) {
-		return a.changeCommand(ctx, in, "approved", Commands.Approve)
+		return a.changeCommand(ctx, in, "approve", func(c Commands, who access.Principal) (devices.Command, error) {
+			if err := aPerson(who); err != nil {
+				return devices.Command{}, err
+			}
+			return c.Approve(ctx, devices.ID(in.ID), in.Command, devices.Person{ID: who.ID, Name: who.Name})
+		})
 	})
 	route(a, access.SendCommands, huma.Operation{
 		OperationID: "withdraw-command", Method: http.MethodDelete, Path: "/v1/devices/{id}/commands/{command}", Tags: []string{"commands"},
 		Summary: "Take back a command that was not delivered", DefaultStatus: http.StatusOK,
 	}, func(ctx context.Context, in *oneCommandInput) (*commandOutput, error) {
-		return a.changeCommand(ctx, in, "withdrawn", Commands.Withdraw)
+		return a.changeCommand(ctx, in, "withdraw", func(c Commands, who access.Principal) (devices.Command, error) {
+			return c.Withdraw(ctx, devices.ID(in.ID), in.Command, who.Name)
+		})
 	})
 }
 
@@ -141,11 +148,11 @@ func (a *api) sendCommand(ctx context.Context, in *sendCommandInput) (*commandOu
 		}
 	}
 	who, _ := access.From(ctx)
-	c, err := a.Commands.Send(ctx, devices.CommandRequest{Device: d.ID, Name: in.Body.Name, Args: args, TTL: ttl, By: who.Name})
+	c, err := a.Commands.Send(ctx, devices.CommandRequest{Device: d.ID, Name: in.Body.Name, Args: args, TTL: ttl, By: who.Name, ByID: who.ID})
 	if err != nil {
-		return nil, a.commandProblem("sent", in.ID, err)
+		return nil, a.commandProblem("send", in.ID, err)
 	}
-	a.Log.Info("command", "device", d.ID, "command", c.ID, "name", c.Name, "state", c.State, "by", who.Name)
+	a.changed(ctx, "command.send", in.ID+"/"+c.ID, nil, viewCommand(c))
 	status := http.StatusCreated
 	if c.State == devices.CommandProposed {
 		status = http.StatusAccepted
@@ -153,7 +160,7 @@ func (a *api) sendCommand(ctx context.Context, in *sendCommandInput) (*commandOu
 	return &commandOutput{status, viewCommand(c)}, nil
 }
 
-func (a *api) changeCommand(ctx context.Context, in *oneCommandInput, verb string, change func(Commands, context.Context, devices.ID, string, string) (devices.Command, error)) (*commandOutput, error) {
+func (a *api) changeCommand(ctx context.Context, in *oneCommandInput, verb string, change func(Commands, access.Principal) (devices.Command, error)) (*commandOutput, error) {
 	if a.Commands == nil {
 		return nil, absent("commands")
 	}
@@ -161,17 +168,35 @@ func (a *api) changeCommand(ctx context.Context, in *oneCommandInput, verb strin
 		return nil, err
 	}
 	who, _ := access.From(ctx)
-	c, err := change(a.Commands, ctx, devices.ID(in.ID), in.Command, who.Name)
+	var before any
+	for _, c := range a.Commands.List(devices.ID(in.ID)) {
+		if c.ID == in.Command {
+			before = viewCommand(c)
+		}
+	}
+	c, err := change(a.Commands, who)
 	if err != nil {
 		return nil, a.commandProblem(verb, in.ID, err)
 	}
-	a.Log.Info("command "+verb, "device", in.ID, "command", c.ID, "name", c.Name, "by", who.Name)
+	a.changed(ctx, "command."+verb, in.ID+"/"+c.ID, before, viewCommand(c))
 	return &commandOutput{http.StatusOK, viewCommand(c)}, nil
+}
+
+// aPerson refuses to take a program for the second person: whoever may make its
+// token would be both.
+func aPerson(who access.Principal) error {
+	if strings.HasPrefix(who.ID, access.ProgramID) {
+		return huma.Error403Forbidden("a program's token is no second person")
+	}
+	return nil
 }
 
 // commandProblem says why a command was not sent or changed.
 func (a *api) commandProblem(verb, device string, err error) error {
+	var told huma.StatusError
 	switch {
+	case errors.As(err, &told):
+		return err
 	case errors.Is(err, devices.ErrNoCommand), errors.Is(err, devices.ErrNoDevice):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, devices.ErrSamePerson):
@@ -181,6 +206,6 @@ func (a *api) commandProblem(verb, device string, err error) error {
 	case errors.Is(err, devices.ErrBadCommand):
 		return huma.Error422UnprocessableEntity(err.Error())
 	}
-	a.Log.Error("command not "+verb, "device", device, "error", err)
-	return unavailable(fmt.Sprintf("command not %s", verb), errors.New("it could not be recorded; try again"))
+	a.Log.Error("command: "+verb+" was not done", "device", device, "error", err)
+	return unavailable(verb+" was not done", errors.New("it could not be recorded; try again"))
 }

@@ -165,6 +165,11 @@ func (a *api) warningRoutes() {
 	})
 	act := func(name string, p access.Permission, summary, description string, f func(context.Context, *actWarningInput, warning.Person) (warning.Warning, error)) {
 		route(a, p, op(name+"-warning", http.MethodPost, "/v1/warnings/{id}/"+name, summary, description), func(ctx context.Context, in *actWarningInput) (*warningOutput, error) {
+			if who, _ := access.From(ctx); p == access.ApproveWarning {
+				if err := aPerson(who); err != nil {
+					return nil, err
+				}
+			}
 			in.Body.Reason = norm.NFC.String(in.Body.Reason)
 			return a.actOnWarning(ctx, name, in.ID, func(who warning.Person) (warning.Warning, error) { return f(ctx, in, who) })
 		})

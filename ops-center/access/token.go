@@ -21,6 +21,9 @@ import (
 // mail find one that got out.
 const TokenPrefix = "vgl_"
 
+// ProgramID begins Principal.ID of an API token that acts for nobody's account.
+const ProgramID = "token:"
+
 // Kinds of API tokens.
 const (
 	OwnToken     = "person"  // acts for an account, with no more than its role
@@ -253,7 +256,7 @@ func (p *programs) caller(a *Access, id string, now time.Time) (caller, error) {
 		}
 		c.Principal = owner.principal()
 	} else {
-		c.Principal = Principal{ID: "token:" + id, Name: t.Name, Role: t.Role, Department: t.Department, Wards: t.Wards, Screen: t.Screen}
+		c.Principal = Principal{ID: ProgramID + id, Name: t.Name, Role: t.Role, Department: t.Department, Wards: t.Wards, Screen: t.Screen}
 	}
 	c.Scope, c.Token = t.Scope, id
 	return c, nil
