@@ -149,6 +149,8 @@ type Options struct {
 	Extra map[string]http.Handler
 	// Calendar is the city's, for days; UTC when nil.
 	Calendar *time.Location
+	// Now is the clock by which people act; time.Now when nil.
+	Now func() time.Time
 	// Version is the program's, for the API's description.
 	Version string
 
@@ -208,7 +210,10 @@ func build(opt Options) (*api, error) {
 	if opt.Ready == nil {
 		opt.Ready = func() Readiness { return Readiness{Ready: true} }
 	}
-	a := &api{Options: opt, mux: http.NewServeMux(), routes: make(map[string]access.Permission), operations: map[string]string{}, machine: map[string]bool{}, now: time.Now, patience: bodyPatience}
+	a := &api{Options: opt, mux: http.NewServeMux(), routes: make(map[string]access.Permission), operations: map[string]string{}, machine: map[string]bool{}, now: opt.Now, patience: bodyPatience}
+	if a.now == nil {
+		a.now = time.Now
+	}
 	a.search = devices.NewSearch(opt.Register)
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(false))
 	if err != nil {

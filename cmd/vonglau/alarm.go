@@ -51,7 +51,7 @@ func (s *Server) openShift(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.shift, err = alert.OpenShift(ctx, record, time.Now)
+	s.shift, err = alert.OpenShift(ctx, record, s.clock.now)
 	return err
 }
 

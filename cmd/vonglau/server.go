@@ -58,6 +58,7 @@ type addresses struct {
 type Server struct {
 	cfg      Config
 	log      *slog.Logger
+	clock    clock
 	open     lifecycle // stores, closed last
 	running  lifecycle // doors and loops, stopped first
 	registry *prometheus.Registry
@@ -104,8 +105,12 @@ type Server struct {
 
 // New opens everything that is kept and wires the parts. Nothing listens yet.
 // On an error what was opened is closed again.
-func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err error) {
-	s = &Server{cfg: cfg, log: log, registry: prometheus.NewRegistry(), readers: map[string]*journal.Reader{}}
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
+	return newServer(ctx, cfg, log, machineClock())
+}
+
+func newServer(ctx context.Context, cfg Config, log *slog.Logger, clock clock) (s *Server, err error) {
+	s = &Server{cfg: cfg, log: log, clock: clock, registry: prometheus.NewRegistry(), readers: map[string]*journal.Reader{}}
 	s.open, s.running = newLifecycle(log), newLifecycle(log)
 	opened := &s.open // s is nil by the time an error is returned
 	defer func() {
@@ -299,7 +304,7 @@ func (s *Server) openDoors(ctx context.Context) error {
 	s.gate, err = ingest.NewGate(ingest.Options{
 		Journal: s.journal, Trust: s.trust, Register: s.register, Catalogue: s.register.Catalogue(), Places: s.layers,
 		Window: window, Limits: devices.Limits{Bytes: int(s.cfg.Ingest.MaxPayload)}, Calendar: calendar,
-		Bounds: s.cfg.Bounds.options(), Prefixes: s.prefixes, Log: log, Metrics: s.registry,
+		Bounds: s.cfg.Bounds.options(), Prefixes: s.prefixes, Now: s.clock.now, Log: log, Metrics: s.registry,
 	})
 	if err != nil {
 		return err
@@ -432,11 +437,11 @@ func (s *Server) Start(ctx context.Context) (err error) {
 
 // watchSilence lets the rule engine see time pass where nothing is reported.
 func (s *Server) watchSilence(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
+	tick, stop := s.clock.every(time.Second)
+	defer stop()
 	for {
 		select {
-		case now := <-tick.C:
+		case now := <-tick:
 			if err := s.alarms.Tick(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("silent devices were not looked at", "error", err)
 			}
@@ -591,8 +596,8 @@ func (s *Server) openAlarms(ctx context.Context) error {
 		Place: func(at devices.Position, when time.Time) []devices.ZoneRef {
 			return s.layers.Place(at.Lon, at.Lat, geo.Day(when, calendar), nil)
 		},
-		Calendar: calendar,
-		Limits:   s.cfg.Alarms.limits(), Checkpoints: checkpoints, Operators: s.shift.Operators,
+		Calendar: calendar, Now: s.clock.now,
+		Limits: s.cfg.Alarms.limits(), Checkpoints: checkpoints, Operators: s.shift.Operators,
 		Behind: func() int64 { entries, _ := s.readers[readerAlert].Lag(); return int64(entries) },
 		Log:    s.log.With("part", "alert"), Metrics: s.registry,
 	})
@@ -623,7 +628,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 		Scenes: s.scenes, Frames: s.cfg.Wall.Frames,
 		Record: s.audit.record, Names: s.audit.names, Security: s.audit.security, Erase: s.erase, Hosts: s.hosts(), HSTS: s.hsts(),
 		Warnings: s.warnings, Drills: s.drills,
-		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Version: version,
+		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Now: s.clock.now, Version: version,
 		Log: s.log.With("part", "api"), Metrics: s.registry,
 	}
 	if web.Built() {

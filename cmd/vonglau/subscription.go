@@ -99,9 +99,13 @@ func (s *Server) openNotify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	warnings, err := s.journal.Log(ctx, "warnings", journal.LogOptions{})
+	if err != nil {
+		return err
+	}
 	s.notify, err = notify.Open(ctx, notify.Options{
-		Store: store, Feed: feed, Receipts: receipts, Sources: []notify.Source{notify.Alarms(alarms)}, Sealer: s.trust,
-		Outbound: client, Mail: mailer, Calendar: calendar, Log: s.log.With("part", "notify"), Metrics: s.registry,
+		Store: store, Feed: feed, Receipts: receipts, Sources: []notify.Source{notify.Alarms(alarms), notify.Warnings(warnings)}, Sealer: s.trust,
+		Outbound: client, Mail: mailer, Calendar: calendar, Now: s.clock.now, After: s.clock.after, Log: s.log.With("part", "notify"), Metrics: s.registry,
 	})
 	if err != nil {
 		return err

@@ -70,12 +70,12 @@ func (s *Server) openWarnings(ctx context.Context) error {
 	}
 	c := s.cfg.Warnings
 	o := warning.Options{
-		Log: record, Lifetime: c.Lifetime, Calendar: calendar, Errors: s.log.With("part", "warnings"), Metrics: s.registry,
+		Log: record, Lifetime: c.Lifetime, Calendar: calendar, Now: s.clock.now, Errors: s.log.With("part", "warnings"), Metrics: s.registry,
 		Identity: warning.Identity{
 			Sender: c.Sender, Name: warning.Text{VI: c.SenderName["vi"], EN: c.SenderName["en"]}, Web: c.Web, Contact: c.Contact,
 		},
 		Zone: func(z warning.Zone) (string, orb.Geometry, bool) {
-			for _, known := range s.layers.Zones(z.Layer, geo.Day(time.Now(), calendar)) {
+			for _, known := range s.layers.Zones(z.Layer, geo.Day(s.clock.now(), calendar)) {
 				if known.Ref.Code == z.Code {
 					return known.Name, known.Geometry, true
 				}
@@ -94,7 +94,7 @@ func (s *Server) openWarnings(ctx context.Context) error {
 		return err
 	}
 	s.drills, err = drill.Open(ctx, drill.Options{
-		Log: acts, Register: s.register, Summarise: s.sumUp, Calendar: calendar, Errors: s.log.With("part", "drills"),
+		Log: acts, Register: s.register, Summarise: s.sumUp, Calendar: calendar, Now: s.clock.now, Errors: s.log.With("part", "drills"),
 	})
 	return err
 }

@@ -54,7 +54,10 @@ type Options struct {
 	// Linger is how long receipts wait for others before they are written; 20 ms.
 	Linger time.Duration
 
-	Now     func() time.Time
+	Now func() time.Time
+	// After is the clock's alarm, time.After when nil: what waits for a moment of
+	// Now waits by it.
+	After   func(time.Duration) <-chan time.Time
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 }
@@ -83,6 +86,9 @@ func (o *Options) validate() error {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.After == nil {
+		o.After = time.After
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -376,6 +382,19 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
+
+// pause waits by the clock that deliveries are due by.
+func (n *Notify) pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-n.opt.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Place tells how far a source has been read into the feed.
+func (n *Notify) Place(source string) uint64 { return n.feed.place(source) }
 
 // write puts receipts on disk, those that come close together in one record, and
 // from time to time where everything is.

@@ -213,9 +213,7 @@ func (w *worker) next(ctx context.Context) *Event {
 func (w *worker) wait(ctx context.Context) {
 	var due <-chan time.Time
 	if len(w.held) > 0 {
-		t := time.NewTimer(max(w.releaseOf(w.held[0]).Sub(w.n.opt.Now()), time.Millisecond))
-		defer t.Stop()
-		due = t.C
+		due = w.n.opt.After(max(w.releaseOf(w.held[0]).Sub(w.n.opt.Now()), time.Millisecond))
 	}
 	select {
 	case <-w.n.feed.more(w.where().Ahead):
@@ -351,7 +349,7 @@ func (w *worker) deliver(ctx context.Context, m *Message, due time.Time, after f
 		next := r.At.Add(wait)
 		r.State, r.Next = Retrying, &next
 		w.shown(&r.Receipt)
-		if !sleep(ctx, wait) {
+		if !w.n.pause(ctx, wait) {
 			return
 		}
 	}
