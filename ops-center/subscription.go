@@ -357,7 +357,7 @@ func (a *api) resend(ctx context.Context, in *deliveryInput) (*resentOutput, err
 	if _, err := a.ownSubscription(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	n, err := a.Notify.Resend(in.ID, in.Delivery)
+	n, err := a.Notify.Resend(ctx, in.ID, in.Delivery)
 	if err != nil {
 		return nil, a.subscriptionError("not sent again", err)
 	}

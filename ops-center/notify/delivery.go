@@ -22,6 +22,9 @@ type Message struct {
 	Event  *Event   `json:"event,omitempty"`
 	Events []*Event `json:"events,omitempty"`
 	Text   string   `json:"text,omitempty" doc:"Of a test"`
+
+	// mailed are those who have it by mail, between attempts.
+	mailed map[string]bool
 }
 
 // The types of messages.

@@ -10,8 +10,11 @@ import (
 	"mime/quotedprintable"
 	"net"
 	"net/mail"
+	"net/netip"
 	"net/smtp"
 	"net/textproto"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,6 +36,13 @@ type MailOptions struct {
 type Mailer struct {
 	opt  MailOptions
 	host string
+}
+
+// taken is what a server made of one mail: who it took it for, and what it said
+// of the others.
+type taken struct {
+	by      []string
+	refused map[string]*textproto.Error
 }
 
 // NewMailer checks the options; nothing is connected before there is mail.
@@ -59,13 +69,24 @@ func NewMailer(o MailOptions) (*Mailer, error) {
 	return &Mailer{o, host}, nil
 }
 
-// send delivers one mail. What it returns is the server's last reply.
-func (m *Mailer) send(ctx context.Context, to []string, content []byte) error {
+// send hands one mail to the server, for all whom it takes it for. One it will
+// not take it for keeps nobody else from it.
+func (m *Mailer) send(ctx context.Context, to []string, content []byte) (taken, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.opt.Timeout)
 	defer cancel()
+	t, err := m.talk(ctx, to, content)
+	if err != nil && ctx.Err() != nil {
+		// Its connection was closed under it: say why, not how.
+		err = fmt.Errorf("the mail server gave no answer within %s", m.opt.Timeout)
+	}
+	return t, err
+}
+
+func (m *Mailer) talk(ctx context.Context, to []string, content []byte) (taken, error) {
+	var t taken
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", m.opt.Server)
 	if err != nil {
-		return err
+		return t, err
 	}
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -75,54 +96,96 @@ func (m *Mailer) send(ctx context.Context, to []string, content []byte) error {
 		secure = m.opt.TLS.Clone()
 	}
 	secure.ServerName, secure.MinVersion = m.host, tls.VersionTLS12
+	here := helloName(conn.LocalAddr())
 	if m.opt.Security == "tls" {
 		conn = tls.Client(conn, secure)
 	}
 	c, err := smtp.NewClient(conn, m.host)
 	if err != nil {
-		return err
+		return t, err
 	}
 	defer func() { _ = c.Close() }()
+	if err := c.Hello(here); err != nil {
+		return t, err
+	}
 	if m.opt.Security == "starttls" {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
-			return errors.New("the mail server offers no STARTTLS")
+			return t, errors.New("the mail server offers no STARTTLS")
 		}
 		if err := c.StartTLS(secure); err != nil {
-			return err
+			return t, err
 		}
 	}
 	if m.opt.Username != "" {
 		if err := c.Auth(smtp.PlainAuth("", m.opt.Username, m.opt.Password, m.host)); err != nil {
-			return fmt.Errorf("logging in to the mail server: %w", err)
+			return t, fmt.Errorf("logging in to the mail server: %w", err)
 		}
 	}
 	from, err := mail.ParseAddress(m.opt.From)
 	if err != nil {
-		return err
+		return t, err
 	}
 	if err := c.Mail(from.Address); err != nil {
-		return err
+		return t, err
 	}
+	var accepted []string
 	for _, rcpt := range to {
-		if err := c.Rcpt(rcpt); err != nil {
-			return fmt.Errorf("%s: %w", rcpt, err)
+		err := c.Rcpt(rcpt)
+		var reply *textproto.Error
+		switch {
+		case err == nil:
+			accepted = append(accepted, rcpt)
+		case errors.As(err, &reply):
+			if t.refused == nil {
+				t.refused = map[string]*textproto.Error{}
+			}
+			t.refused[rcpt] = reply
+		default:
+			return t, err
 		}
+	}
+	if len(accepted) == 0 {
+		_ = c.Quit()
+		return t, nil
 	}
 	w, err := c.Data()
 	if err != nil {
-		return err
+		return t, err
 	}
 	if _, err := w.Write(content); err != nil {
-		return err
+		return t, err
 	}
 	if err := w.Close(); err != nil { // the 250 is the receipt
-		return err
+		return t, err
 	}
+	t.by = accepted
 	_ = c.Quit()
-	return nil
+	return t, nil
 }
 
-// mail delivers a message by mail.
+// helloName is how this machine names itself to a mail server: by its name if it
+// is a whole one, else by its address (RFC 5321, section 4.1.3).
+func helloName(local net.Addr) string {
+	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") && !strings.ContainsAny(name, " \r\n") {
+		return name
+	}
+	return literal(local)
+}
+
+func literal(local net.Addr) string {
+	at, err := netip.ParseAddrPort(local.String())
+	switch {
+	case err != nil:
+		return "localhost"
+	case at.Addr().Is6() && !at.Addr().Is4In6():
+		return "[IPv6:" + at.Addr().WithZone("").String() + "]"
+	}
+	return "[" + at.Addr().Unmap().String() + "]"
+}
+
+// mail delivers a message by mail. Who has it by an earlier attempt does not get
+// it again; who is refused for good (5xx) is told of in the receipt and does not
+// keep the delivery from being one, as long as anybody has it.
 func (n *Notify) mail(ctx context.Context, s *Subscription, m *Message) (result, error) {
 	if n.opt.Mail == nil {
 		return result{}, errors.New("this server sends no mail: mail.server is not configured")
@@ -131,15 +194,44 @@ func (n *Notify) mail(ctx context.Context, s *Subscription, m *Message) (result,
 	if err != nil {
 		return result{}, err
 	}
-	err = n.opt.Mail.send(ctx, s.To, content)
+	var to []string
+	for _, address := range s.To {
+		if !m.mailed[address] {
+			to = append(to, address)
+		}
+	}
+	t, err := n.opt.Mail.send(ctx, to, content)
 	var reply *textproto.Error
 	switch {
-	case err == nil:
-		return result{answer: "250"}, nil
 	case errors.As(err, &reply):
-		return result{answer: fmt.Sprint(reply.Code)}, fmt.Errorf("the mail server answered %w", err)
+		return result{answer: strconv.Itoa(reply.Code)}, fmt.Errorf("the mail server answered %w", err)
+	case err != nil:
+		return result{}, plainError(err)
 	}
-	return result{}, plainError(err)
+	if m.mailed == nil {
+		m.mailed = map[string]bool{}
+	}
+	for _, address := range t.by {
+		m.mailed[address] = true
+	}
+	if len(t.refused) == 0 {
+		return result{answer: "250"}, nil
+	}
+	later := len(m.mailed) == 0 // nobody has it: that is no delivery
+	code := 0
+	var said []string
+	for _, address := range to {
+		if r := t.refused[address]; r != nil {
+			said = append(said, address+": "+r.Error())
+			later = later || r.Code < 500
+			code = max(code, r.Code)
+		}
+	}
+	note := "the mail server does not take it for " + strings.Join(said, "; ")
+	if later {
+		return result{answer: strconv.Itoa(code)}, errors.New(note)
+	}
+	return result{answer: "250", note: note}, nil
 }
 
 // compose writes the mail (RFC 5322). Its Message-ID is that of the delivery, so
@@ -168,7 +260,7 @@ func (m *Mailer) compose(s *Subscription, msg *Message, base string, calendar *t
 	header("Content-Transfer-Encoding", "quoted-printable")
 	b.WriteString("\r\n")
 	w := quotedprintable.NewWriter(&b)
-	if _, err := w.Write([]byte(strings.ReplaceAll(text, "\n", "\r\n"))); err != nil {
+	if _, err := w.Write([]byte(lines.Replace(text))); err != nil {
 		return nil, err
 	}
 	if err := w.Close(); err != nil {
@@ -177,8 +269,12 @@ func (m *Mailer) compose(s *Subscription, msg *Message, base string, calendar *t
 	return b.Bytes(), nil
 }
 
-// encodeSubject is RFC 2047, in lines of their own.
+// lines ends lines as mail does, however they ended.
+var lines = strings.NewReplacer("\r\n", "\r\n", "\n", "\r\n", "\r", "\r\n")
+
+// encodeSubject is RFC 2047, in lines of their own. What others wrote cannot end
+// the header: white space of any kind becomes a space.
 func encodeSubject(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = cut(strings.Join(strings.Fields(text), " "), 180)
 	return strings.ReplaceAll(mime.QEncoding.Encode("utf-8", text), "?= =?", "?=\r\n =?")
 }

@@ -231,6 +231,7 @@ func Open(ctx context.Context, o Options) (*Notify, error) {
 		for _, r := range dead[id] {
 			w.dead[r.ID] = r
 		}
+		w.resend = w.deadInOrder(func(r *Receipt) bool { return r.State == Resending })
 	}
 	if err := n.recall(ctx); err != nil {
 		return nil, err

@@ -483,15 +483,15 @@ func TestDeadLetters(t *testing.T) {
 	if len(dead()) != 3 {
 		t.Fatalf("%d dead letters after a kill", len(dead()))
 	}
-	if _, err := h.n.Resend(s.ID, "nothing"); !errors.Is(err, ErrNone) {
+	if _, err := h.n.Resend(context.Background(), s.ID, "nothing"); !errors.Is(err, ErrNone) {
 		t.Errorf("a dead letter that is not: %v", err)
 	}
-	if n, err := h.n.Resend(s.ID, first.ID); err != nil || n != 1 {
+	if n, err := h.n.Resend(context.Background(), s.ID, first.ID); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
 	eventually(t, "dead again", func() bool { d := dead(); return len(d) == 3 && d[0].Attempts > first.Attempts && d[0].State == Dead })
 	r.down.Store(false)
-	if n, err := h.n.Resend(s.ID, ""); err != nil || n != 3 {
+	if n, err := h.n.Resend(context.Background(), s.ID, ""); err != nil || n != 3 {
 		t.Fatal(n, err)
 	}
 	eventually(t, "delivered", func() bool { return len(dead()) == 0 })

@@ -142,7 +142,7 @@ func (s *Subscription) validate() error {
 		}
 		for _, to := range s.To {
 			a, err := mail.ParseAddress(to)
-			if err != nil || a.Address != to || strings.ContainsAny(to, "\r\n\x00") {
+			if err != nil || a.Address != to || strings.ContainsFunc(to, func(r rune) bool { return r <= ' ' || r > '~' }) {
 				return invalid("to", "%.100q is no mail address as name@host", to)
 			}
 		}

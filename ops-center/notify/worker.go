@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -381,7 +380,7 @@ func (w *worker) attempt(ctx context.Context, m *Message, r *attempt) {
 	r.At = w.n.opt.Now().UTC()
 	r.Answer, r.Digest, r.retryAfter, r.Error, r.Next = res.answer, digestOf(res.body), res.retryAfter, "", nil
 	if err == nil {
-		r.State = Delivered
+		r.State, r.Error = Delivered, short(res.note)
 		return
 	}
 	r.State, r.Error = Retrying, short(err.Error())
@@ -493,37 +492,75 @@ func (n *Notify) Waiting(id string) uint64 {
 	return n.feed.end() - min(n.feed.end(), w.where().Ahead)
 }
 
-// Resend has dead letters tried again, before what is new, each once and then
-// as often as any other for a day. An empty id means all of the subscription.
-func (n *Notify) Resend(id, delivery string) (int, error) {
+// Resend has dead letters tried again, once each, before what is new. An empty
+// delivery means all of the subscription, in their order. What is asked for is
+// kept: a restart before its turn does not lose it.
+func (n *Notify) Resend(ctx context.Context, id, delivery string) (int, error) {
 	w, err := n.worker(id)
 	if err != nil {
 		return 0, err
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.sub.Paused {
+		w.mu.Unlock()
 		return 0, invalid("paused", "it is paused: nothing is sent until it goes on")
 	}
 	list := []string{delivery}
 	if delivery == "" {
-		list = slices.SortedFunc(maps.Keys(w.dead), func(a, b string) int { return cmp.Compare(w.dead[a].First, w.dead[b].First) })
+		list = w.deadInOrder(func(*Receipt) bool { return true })
 	} else if w.dead[delivery] == nil {
+		w.mu.Unlock()
 		return 0, fmt.Errorf("dead letter %.60q: %w", delivery, ErrNone)
 	}
-	count := 0
+	var asked []Receipt
 	for _, d := range list {
 		if !slices.Contains(w.resend, d) {
-			w.dead[d].State = Resending
-			w.resend = append(w.resend, d)
-			count++
+			r := *w.dead[d]
+			r.State = Resending
+			asked = append(asked, r)
 		}
 	}
+	w.mu.Unlock()
+	values := map[string][]byte{}
+	for i := range asked {
+		if values[deadKey(asked[i].ID)], err = json.Marshal(&asked[i]); err != nil {
+			return 0, err
+		}
+	}
+	if len(values) > 0 {
+		if err := n.opt.Store.PutAll(ctx, values); err != nil {
+			return 0, fmt.Errorf("keeping what is to be sent again: %w", err)
+		}
+	}
+	count := 0
+	w.mu.Lock()
+	for i := range asked {
+		r := &asked[i]
+		if w.dead[r.ID] == nil || slices.Contains(w.resend, r.ID) {
+			continue // somebody else was quicker
+		}
+		w.dead[r.ID] = r
+		w.resend = append(w.resend, r.ID)
+		count++
+	}
+	w.mu.Unlock()
 	select {
 	case w.nudge <- struct{}{}:
 	default:
 	}
 	return count, nil
+}
+
+// deadInOrder gives the ids of dead letters, the oldest first; with mu held.
+func (w *worker) deadInOrder(which func(*Receipt) bool) []string {
+	var list []string
+	for id, r := range w.dead {
+		if which(r) {
+			list = append(list, id)
+		}
+	}
+	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(w.dead[a].First, w.dead[b].First) })
+	return list
 }
 
 // Discard puts a dead letter away.
@@ -585,8 +622,11 @@ func (w *worker) resendNext(ctx context.Context) bool {
 			return true
 		}
 		a.State = Dead
-		w.mu.Lock()
 		kept := a.Receipt
+		if err := w.n.keepDead(ctx, &kept); err != nil {
+			w.n.opt.Log.Warn("a dead letter is sent again after the next restart", "delivery", old.ID, "error", err)
+		}
+		w.mu.Lock()
 		w.dead[old.ID] = &kept
 		w.current = nil
 		w.remember(a.Receipt)
@@ -598,7 +638,7 @@ func (w *worker) resendNext(ctx context.Context) bool {
 	w.mu.Lock()
 	delete(w.dead, old.ID)
 	w.mu.Unlock()
-	if err := w.n.opt.Store.Delete(ctx, deadKey(old.ID)); err != nil {
+	if err := w.n.opt.Store.Delete(context.WithoutCancel(ctx), deadKey(old.ID)); err != nil {
 		w.n.opt.Log.Warn("a dead letter that was delivered is still kept", "delivery", old.ID, "error", err)
 	}
 	w.decided(a, w.where())
@@ -669,7 +709,7 @@ func (n *Notify) Test(ctx context.Context, id string) (Receipt, error) {
 	started := time.Now()
 	res, err := w.send(ctx, m)
 	a.Took, a.At, a.Answer, a.Digest = ms(time.Since(started)), n.opt.Now().UTC(), res.answer, digestOf(res.body)
-	a.State = Delivered
+	a.State, a.Error = Delivered, short(res.note)
 	a.Latency = a.Took
 	if err != nil {
 		a.State, a.Error, a.Latency = Dead, short(err.Error()), 0
@@ -684,6 +724,7 @@ func (n *Notify) Test(ctx context.Context, id string) (Receipt, error) {
 // result is what a receiver answered.
 type result struct {
 	answer     string
+	note       string // what is to be known of a delivery all the same
 	body       []byte
 	retryAfter time.Duration
 }
