@@ -9,6 +9,9 @@ type Point struct {
 	Number   float64
 	Zones    []ZoneRef
 	Flags    Flags
+	// Corrected: the value took the place of another that was stored for the same
+	// moment. False where the store does not remember.
+	Corrected bool
 }
 
 // Bucket summarises the points of [Start, Start+step). A bucket without points

@@ -32,8 +32,38 @@ type figure struct {
 	Definition map[string]string  `json:"definition"`
 	Counting   map[string]float64 `json:"counting" doc:"What was counted; the value follows from it as the definition says"`
 	// Counted is when.
-	Counted time.Time `json:"counted"`
+	Counted time.Time         `json:"counted"`
+	Target  *float64          `json:"target" doc:"What it should be at most or, where higher is better, at least; null when the city has set none"`
+	Source  map[string]string `json:"source" doc:"What it is counted from"`
+	// Owner answers for it.
+	Owner figureOwner `json:"owner"`
 }
+
+type figureOwner struct {
+	Department string `json:"department,omitempty"`
+	Head       string `json:"head,omitempty"`
+}
+
+// FigureTargets are what key figures should be, by name, and the department that
+// answers for them.
+type FigureTargets struct {
+	Department string
+	Targets    map[string]float64
+}
+
+// FigureNames lists the key figures there are.
+func FigureNames() []string {
+	names := make([]string, len(figureKinds))
+	for i, k := range figureKinds {
+		names[i] = k.name
+	}
+	return names
+}
+
+var (
+	fromAlarms = both("Nhật ký báo động", "The log of alarms")
+	fromSeries = both("Kho số đo và sổ thiết bị", "Stored readings and the register of devices")
+)
 
 type figureKind struct {
 	name, unit, better string
@@ -169,6 +199,13 @@ func (a *api) count(ctx context.Context, from, to time.Time) ([]figure, error) {
 	out := make([]figure, 0, len(figureKinds))
 	for _, k := range figureKinds {
 		f := figure{Name: k.name, Title: k.title, Unit: k.unit, Better: k.better, Definition: k.definition, From: from.UTC(), To: to.UTC(), Counted: now}
+		f.Source, f.Owner = fromAlarms, figureOwner{Department: a.Figures.Department}
+		if a.Departments != nil && f.Owner.Department != "" {
+			f.Owner.Head = a.Departments.Head(f.Owner.Department)
+		}
+		if target, ok := a.Figures.Targets[k.name]; ok {
+			f.Target = &target
+		}
 		f.Counting = map[string]float64{"records": float64(p.Records), "periodSeconds": period}
 		switch k.name {
 		case "mtta":
@@ -196,6 +233,7 @@ func (a *api) count(ctx context.Context, from, to time.Time) ([]figure, error) {
 			}
 			f.Counting["silentSeconds"], f.Counting["devices"] = p.Silent, float64(len(active))
 		case "completeness":
+			f.Source = fromSeries
 			f.Value, f.N = share(stored, due), counted
 			f.Counting["stored"], f.Counting["due"], f.Counting["devices"] = stored, due, float64(counted)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -81,6 +82,10 @@ type changeCampaignInput struct {
 
 type campaignOutput struct{ Body campaignView }
 
+type campaignsInput struct {
+	Device string `query:"device" maxLength:"64" doc:"Only campaigns that it is part of, each with this device alone"`
+}
+
 type campaignsOutput struct {
 	Body struct {
 		Campaigns []campaignView `json:"campaigns"`
@@ -113,14 +118,22 @@ func (a *api) firmwareRoutes() {
 	route(a, access.View, huma.Operation{
 		OperationID: "list-campaigns", Method: http.MethodGet, Path: "/v1/campaigns", Tags: []string{"firmware"},
 		Summary: "Firmware campaigns, the newest first",
-	}, func(context.Context, *struct{}) (*campaignsOutput, error) {
+	}, func(_ context.Context, in *campaignsInput) (*campaignsOutput, error) {
 		if a.Campaigns == nil {
 			return nil, absent("firmware")
 		}
 		out := &campaignsOutput{}
 		out.Body.Campaigns = []campaignView{}
 		for _, c := range a.Campaigns.List() {
-			out.Body.Campaigns = append(out.Body.Campaigns, viewCampaign(c, false))
+			v := viewCampaign(c, false)
+			if in.Device != "" {
+				i := slices.IndexFunc(c.Devices, func(d *campaign.Device) bool { return string(d.ID) == in.Device })
+				if i < 0 {
+					continue
+				}
+				v.Devices = c.Devices[i : i+1]
+			}
+			out.Body.Campaigns = append(out.Body.Campaigns, v)
 		}
 		return out, nil
 	})
@@ -170,8 +183,7 @@ func (a *api) addFirmware(w http.ResponseWriter, r *http.Request) {
 	_ = rc.SetWriteDeadline(time.Now().Add(answerPatience))
 	switch {
 	case err == nil:
-		who, _ := access.From(r.Context())
-		a.Log.Info("firmware added", "firmware", f.Name, "size", f.Size, "sha256", f.SHA256, "by", who.Name)
+		a.changed(r.Context(), "firmware.add", f.Name, nil, map[string]any{"profile": f.Profile, "version": f.Version, "size": f.Size, "sha256": f.SHA256})
 		answer(w, http.StatusCreated, f)
 	case errors.Is(err, devices.ErrHasFirmware):
 		problem(w, http.StatusConflict, "firmware not added", err.Error())
@@ -203,7 +215,7 @@ func (a *api) createCampaign(ctx context.Context, in *newCampaignInput) (*campai
 		c, err = a.Campaigns.Start(ctx, c.ID, who.Name)
 	}
 	if err == nil {
-		a.Log.Info("firmware campaign", "campaign", c.ID, "firmware", c.Image, "devices", len(c.Devices), "state", c.State, "by", who.Name)
+		a.changed(ctx, "campaign.create", c.ID, nil, viewCampaign(c, false))
 	}
 	return a.campaignAnswer(c, err)
 }
@@ -217,6 +229,10 @@ func (a *api) changeCampaign(ctx context.Context, in *changeCampaignInput) (*cam
 	if in.Body != nil {
 		reason = norm.NFC.String(in.Body.Reason)
 	}
+	var before any
+	if was, err := a.Campaigns.Get(in.ID); err == nil {
+		before = viewCampaign(was, false)
+	}
 	var c campaign.Campaign
 	var err error
 	switch in.Action {
@@ -228,7 +244,7 @@ func (a *api) changeCampaign(ctx context.Context, in *changeCampaignInput) (*cam
 		c, err = a.Campaigns.Abort(ctx, in.ID, who.Name, reason)
 	}
 	if err == nil {
-		a.Log.Info("firmware campaign", "campaign", c.ID, "state", c.State, "by", who.Name)
+		a.changed(ctx, "campaign."+in.Action, c.ID, before, viewCampaign(c, false))
 	}
 	return a.campaignAnswer(c, err)
 }

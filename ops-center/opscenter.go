@@ -98,6 +98,8 @@ type Options struct {
 	// Notify tells departments; nil for a server that does not.
 	Notify   *notify.Notify
 	Refusals Refusals
+	// Inbox is what devices said last; nil for a server that keeps none.
+	Inbox *devices.Inbox
 	// Departments answer for devices; nil for a server that does not name them.
 	Departments *devices.Departments
 	// Issuer gives devices credentials; nil for a server whose devices have
@@ -121,6 +123,8 @@ type Options struct {
 	// without.
 	Warnings *warning.Chain
 	Drills   *drill.Drills
+	// Figures are the targets of the key figures and who answers for them.
+	Figures FigureTargets
 	// Status is shown as JSON to those who operate the system.
 	Status func() any
 	Ready  func() Readiness
@@ -245,6 +249,8 @@ func build(opt Options) (*api, error) {
 	a.layerRoutes()
 	a.warningRoutes()
 	a.networkRoutes()
+	a.inboxRoutes()
+	a.exportRoutes()
 	a.aggregateRoutes()
 	a.statusRoutes()
 	a.auditRoutes()

@@ -205,6 +205,9 @@ func (a *api) readings(ctx context.Context, in *readingsInput) (*readingsOutput,
 	b.Points = make([]pointView, len(list))
 	for i, p := range list {
 		b.Points[i] = pointView{p.Time.UTC(), p.Received.UTC(), p.Number, zonesOf(p.Zones), qualities(p.Flags)}
+		if p.Corrected {
+			b.Points[i].Qualities = append(b.Points[i].Qualities, "corrected")
+		}
 	}
 	if len(list) >= in.Limit {
 		next := list[len(list)-1].Time.Add(time.Millisecond).UTC()

@@ -32,7 +32,7 @@ var mediaTypes = map[string]string{
 
 // pages are the addresses that the wall's program answers for.
 var pages = []string{
-	"/{$}", "/desk", "/devices", "/devices/{id}", "/people", "/record", "/scenes", "/rules", "/departments", "/warnings", "/figures", "/network",
+	"/{$}", "/desk", "/devices", "/devices/{id}", "/people", "/record", "/scenes", "/rules", "/departments", "/warnings", "/figures", "/network", "/firmware", "/enrolment",
 }
 
 // wallRoutes serve the built wall. Its files hold no data, so anybody may have

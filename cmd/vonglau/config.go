@@ -31,6 +31,8 @@ type Config struct {
 	Bridge  BridgeConfig  `yaml:"bridge"`
 	Live    LiveConfig    `yaml:"live"`
 	Alarms  AlarmsConfig  `yaml:"alarms"`
+	// Figures says what key figures should be.
+	Figures FiguresConfig `yaml:"figures"`
 	// Outbound bounds where webhooks may lead, Mail is how mail is sent.
 	Outbound OutboundConfig `yaml:"outbound"`
 	Mail     MailConfig     `yaml:"mail"`
@@ -155,6 +157,7 @@ func DefaultConfig() Config {
 		Series:   SeriesConfig{Retention: 400 * 24 * time.Hour},
 		Bridge:   BridgeConfig{ClientID: "vonglau-bridge", Group: "vonglau", Topic: "devices/+/telemetry"},
 		Alarms:   defaultAlarms(),
+		Figures:  defaultFigures(),
 		Live:     LiveConfig{Rate: 4, Screens: 500},
 		Outbound: OutboundConfig{Allow: []string{}},
 		Mail:     defaultMail(),
@@ -259,6 +262,7 @@ func (c *Config) Check() error {
 	c.Network.check(bad)
 	c.Warnings.check(bad)
 	c.Alarms.check(bad)
+	c.Figures.check(bad)
 	c.Outbound.check(bad)
 	c.Mail.check(bad)
 	c.OIDC.check(bad)

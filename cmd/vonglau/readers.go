@@ -101,15 +101,16 @@ func split(b *journal.Batch) (messages []*devices.Message, statuses []*devices.S
 // devices that were silent that long come from the series store.
 const tail = 200_000
 
-// showLive feeds the wall, the counts of the network and the list of recent
-// refusals.
-func showLive(hub *live.Hub, network *devices.Network, recent *devices.Evidence) func(context.Context, *journal.Batch) error {
+// showLive feeds the wall, the counts of the network, the list of recent
+// refusals and what each device said last.
+func showLive(hub *live.Hub, network *devices.Network, recent *devices.Evidence, inbox *devices.Inbox) func(context.Context, *journal.Batch) error {
 	return func(_ context.Context, b *journal.Batch) error {
 		messages, statuses, refusals := split(b)
 		hub.Apply(messages)
 		hub.ApplyStatus(statuses)
 		network.Apply(b.Last(), messages, statuses, refusals)
 		recent.Add(refusals...)
+		inbox.Add(messages...)
 		return nil
 	}
 }

@@ -82,6 +82,7 @@ type Server struct {
 	hub       *live.Hub
 	scenes    *scene.Scenes
 	recent    *devices.Evidence
+	inbox     *devices.Inbox
 	gate      *ingest.Gate
 	commands  *ingest.Commands
 	states    *ingest.States
@@ -248,8 +249,14 @@ func (s *Server) openLive(ctx context.Context) (err error) {
 		return err
 	}
 	s.recent = devices.NewEvidence(10_000)
+	s.inbox = devices.NewInbox(20, 100_000)
 	s.hub.ApplyDevice(s.register.List()...)
-	s.register.OnChange(func(d *devices.Device) { s.hub.ApplyDevice(d) })
+	s.register.OnChange(func(d *devices.Device) {
+		s.hub.ApplyDevice(d)
+		if d.State == devices.Retired {
+			s.inbox.Forget(d.ID)
+		}
+	})
 	s.alarms.Subscribe(s.showAlarm)
 	s.alarms.Subscribe(s.takeOver)
 	for _, a := range s.alarms.List() {
@@ -395,7 +402,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.notify.Start()
 	s.running.add("notify", s.notify.Stop)
 	s.running.work("live reader", func(ctx context.Context) error {
-		return follow(ctx, s.readers[readerLive], s.log.With("part", "live"), showLive(s.hub, s.network, s.recent))
+		return follow(ctx, s.readers[readerLive], s.log.With("part", "live"), showLive(s.hub, s.network, s.recent, s.inbox))
 	})
 	s.running.work("network save", s.saveNetwork)
 	s.startReach()
@@ -624,8 +631,8 @@ func (s *Server) openAPI(context.Context) (err error) {
 	o := opscenter.Options{
 		Register: s.register, Departments: s.heads, Issuer: s.trust, Enrolment: s.enrolment, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
 		Images: s.images, Campaigns: s.campaigns, Notify: s.notify, States: s.states,
-		History: history{s.store}, Alarms: s.alarms, RuleBook: s.alarms, Life: s.alarms, Shift: s.shift, Refusals: s.recent, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
-		Scenes: s.scenes, Frames: s.cfg.Wall.Frames,
+		History: history{s.store}, Alarms: s.alarms, RuleBook: s.alarms, Life: s.alarms, Shift: s.shift, Refusals: s.recent, Inbox: s.inbox, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
+		Scenes: s.scenes, Frames: s.cfg.Wall.Frames, Figures: s.cfg.Figures.targets(),
 		Record: s.audit.record, Names: s.audit.names, Security: s.audit.security, Erase: s.erase, Hosts: s.hosts(), HSTS: s.hsts(),
 		Warnings: s.warnings, Drills: s.drills,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Now: s.clock.now, Version: version,

@@ -61,7 +61,7 @@ type point struct {
 
 func (p point) public() devices.Point {
 	return devices.Point{Time: time.UnixMilli(p.ms).UTC(), Received: time.UnixMilli(p.received).UTC(),
-		Number: p.number, Zones: p.zones.refs, Flags: p.flags}
+		Number: p.number, Zones: p.zones.refs, Flags: p.flags, Corrected: p.revision > 0}
 }
 
 // span is a stretch of one device's time, both ends included, ms.
