@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -178,12 +179,29 @@ func (a *api) act(ctx context.Context, name, id string, d *ActDetails, ifMatch s
 	}
 	who := actor(ctx)
 	who.For = norm.NFC.String(d.OnBehalfOf)
+	before := a.openAlarm(id)
 	al, err := a.Alarms.Act(ctx, id, who, act)
 	if err == nil {
-		a.changed(ctx, "alarm."+name, id, nil, map[string]any{"state": al.State, "changes": al.Changes, "note": act.Note, "for": d.For, "department": act.Department})
+		a.changed(ctx, "alarm."+name, id, before, map[string]any{"state": al.State, "changes": al.Changes, "note": act.Note, "for": d.For, "department": act.Department})
 		return al, nil
 	}
 	return al, a.actProblem(name, id, err)
+}
+
+// openAlarm is what the record keeps of an open alarm before an act; nil for one
+// that is closed.
+func (a *api) openAlarm(id string) any {
+	if a.Life != nil {
+		if al, open := a.Life.Get(id); open {
+			return map[string]any{"state": al.State, "changes": al.Changes}
+		}
+		return nil
+	}
+	list := a.Alarms.List()
+	if i := slices.IndexFunc(list, func(al alert.Alarm) bool { return al.ID == id }); i >= 0 {
+		return map[string]any{"state": list[i].State, "changes": list[i].Changes}
+	}
+	return nil
 }
 
 // actProblem is the answer to an act that was not done.

@@ -42,7 +42,8 @@ func (a *api) sees(who access.Principal, al *alert.Alarm) bool {
 	return who.Sees(AlarmBounds(a.Register, al))
 }
 
-// mine refuses to handle an open alarm that is not the caller's business.
+// mine refuses to handle an alarm, open or closed, that is not the caller's
+// business.
 func (a *api) mine(ctx context.Context, id string) error {
 	who, _ := access.From(ctx)
 	if who.Role != access.Officer {
@@ -51,6 +52,12 @@ func (a *api) mine(ctx context.Context, id string) error {
 	for _, al := range a.Alarms.List() {
 		if al.ID == id && a.sees(who, &al) {
 			return nil
+		}
+	}
+	if a.Life != nil {
+		if _, open := a.Life.Get(id); !open {
+			_, err := a.story(ctx, id) // comments, and false alarms, are of closed ones too
+			return err
 		}
 	}
 	return huma.Error404NotFound(alert.ErrNoAlarm.Error())

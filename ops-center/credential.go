@@ -131,8 +131,7 @@ func (a *api) addCredential(ctx context.Context, in *newCredentialInput) (*newCr
 	if err != nil {
 		return nil, credentialProblem(err)
 	}
-	who, _ := access.From(ctx)
-	a.Log.Info("credential given", "device", in.ID, "kind", string(in.Body.Kind), "credential", out.Body.Credential.ID, "by", who.Name)
+	a.changed(ctx, "device.credential.add", in.ID, nil, trace(out.Body.Credential))
 	return out, nil
 }
 
@@ -145,15 +144,33 @@ func (a *api) revokeOne(ctx context.Context, in *credentialInput) (*struct{}, er
 }
 
 func (a *api) withdraw(ctx context.Context, id, credential string) (*struct{}, error) {
+	var before []credentialTrace
 	err := a.Register.Update(ctx, devices.ID(id), func(d *devices.Device) error {
+		before = nil
+		for _, c := range d.Held() {
+			if credential == "" || c.ID == credential {
+				before = append(before, trace(c))
+			}
+		}
 		return d.Withdraw(credential, a.now().UTC().Truncate(time.Millisecond))
 	})
 	if err != nil {
 		return nil, credentialProblem(err)
 	}
-	who, _ := access.From(ctx)
-	a.Log.Info("credentials revoked", "device", id, "credential", credential, "by", who.Name)
+	a.changed(ctx, "device.credential.revoke", id, before, nil)
 	return nil, nil
+}
+
+// credentialTrace is what the record keeps of a credential.
+type credentialTrace struct {
+	ID      string                 `json:"id"`
+	Kind    devices.CredentialKind `json:"kind"`
+	Added   time.Time              `json:"added"`
+	Expires time.Time              `json:"expires,omitzero"`
+}
+
+func trace(c devices.Credential) credentialTrace {
+	return credentialTrace{c.ID, c.Kind, c.Added, c.Expires}
 }
 
 func credentialProblem(err error) error {

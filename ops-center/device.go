@@ -268,8 +268,9 @@ func (a *api) addDevices(ctx context.Context, in *registerInput) (*registerOutpu
 			added[i] = registered{a.view(d, now), secrets[i], claims[i]}
 		}
 	}
-	who, _ := access.From(ctx)
-	a.Log.Info("devices registered", "count", len(added), "by", who.Name)
+	for i := range added {
+		a.changed(ctx, "device.add", string(added[i].ID), nil, added[i].deviceView)
+	}
 	if !many {
 		return &registerOutput{http.StatusCreated, added[0]}, nil
 	}

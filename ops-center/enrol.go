@@ -120,8 +120,7 @@ func (a *api) addClaim(ctx context.Context, in *newClaimInput) (*newClaimOutput,
 	if err != nil {
 		return nil, credentialProblem(err)
 	}
-	who, _ := access.From(ctx)
-	a.Log.Info("claim code given", "device", in.ID, "expires", expires, "by", who.Name)
+	a.changed(ctx, "device.claim", in.ID, nil, map[string]any{"expires": expires})
 	return &newClaimOutput{claimView{code, &expires}}, nil
 }
 
@@ -186,8 +185,7 @@ func (a *api) addGroup(ctx context.Context, in *newGroupInput) (*newGroupOutput,
 	if err != nil {
 		return nil, groupProblem(err)
 	}
-	who, _ := access.From(ctx)
-	a.Log.Info("enrolment group added", "group", g.Name, "profile", g.Profile, "max", g.Max, "until", g.Until, "by", who.Name)
+	a.changed(ctx, "enrolment.group.add", g.Name, nil, a.groupView(g))
 	out := &newGroupOutput{}
 	out.Body.GroupView, out.Body.Secret = a.groupView(g), secret
 	return out, nil
@@ -201,12 +199,17 @@ func (a *api) revokeGroup(ctx context.Context, in *groupInput) (*groupOutput, er
 	if a.Enrolment == nil {
 		return nil, absent("enrolment")
 	}
+	var before any
+	for _, g := range a.Enrolment.Groups() {
+		if g.Name == in.Name {
+			before = a.groupView(g)
+		}
+	}
 	g, err := a.Enrolment.RevokeGroup(ctx, in.Name)
 	if err != nil {
 		return nil, groupProblem(err)
 	}
-	who, _ := access.From(ctx)
-	a.Log.Info("enrolment group revoked", "group", in.Name, "by", who.Name)
+	a.changed(ctx, "enrolment.group.revoke", in.Name, before, a.groupView(g))
 	return &groupOutput{a.groupView(g)}, nil
 }
 

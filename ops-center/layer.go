@@ -184,12 +184,20 @@ func (a *api) importLayer(w http.ResponseWriter, r *http.Request) {
 	}
 	rc := http.NewResponseController(w)
 	body := patient{r.Body, func() { _ = rc.SetReadDeadline(time.Now().Add(importPatience)) }}
+	before, replaced := a.Layers.Version(r.PathValue("name"), opt.ValidFrom)
 	rep, err := a.Layers.Import(r.Context(), r.PathValue("name"), body, opt)
 	_ = rc.SetWriteDeadline(time.Now().Add(answerPatience))
-	who, _ := access.From(r.Context())
 	switch {
 	case err == nil:
-		a.Log.Info("layer imported", "layer", rep.Layer, "valid_from", rep.ValidFrom, "features", rep.Imported, "by", who.Name)
+		var was any
+		if replaced && rep.Replaced {
+			was = map[string]any{"stamp": before.Stamp}
+		}
+		after := map[string]any{"validFrom": rep.ValidFrom, "validTo": rep.ValidTo, "imported": rep.Imported, "refused": rep.Refused, "replaced": rep.Replaced}
+		if v, ok := a.Layers.Version(rep.Layer, rep.ValidFrom); ok {
+			after["stamp"] = v.Stamp
+		}
+		a.changed(r.Context(), "layer.import", rep.Layer, was, after)
 		answer(w, http.StatusOK, rep)
 	case errors.Is(err, geo.ErrInvalid):
 		answer(w, http.StatusUnprocessableEntity, importProblem{huma.ErrorModel{

@@ -170,14 +170,14 @@ func (a *api) setPrefixes(ctx context.Context, in *setPrefixesInput) (*prefixesO
 	if a.Prefixes == nil {
 		return nil, absent("the prefix register")
 	}
+	before := a.Prefixes.List()
 	if err := a.Prefixes.Set(ctx, in.Body.Prefixes); err != nil {
 		if isRetry(err) {
 			return nil, unavailable("prefix register not available", err)
 		}
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}
-	who, _ := access.From(ctx)
-	a.Log.Info("prefix register replaced", "prefixes", len(in.Body.Prefixes), "by", who.Name)
+	a.changed(ctx, "prefixes.set", "prefixes", before, a.Prefixes.List())
 	return a.listPrefixes(ctx, nil)
 }
 

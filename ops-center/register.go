@@ -235,12 +235,12 @@ func (a *api) patchDevice(ctx context.Context, in *patchInput) (*deviceOutput, e
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity("device not changed", &huma.ErrorDetail{Location: "body", Message: err.Error()})
 	}
-	var before devices.LifeState
+	var before deviceView
 	err = a.Register.Update(ctx, devices.ID(in.ID), func(d *devices.Device) error {
 		if in.IfMatch != "" && in.IfMatch != "*" && in.IfMatch != deviceTag(d) {
 			return errChanged
 		}
-		before = d.State
+		before = a.view(d, a.now())
 		for _, change := range fields {
 			change(d)
 		}
@@ -262,8 +262,7 @@ func (a *api) patchDevice(ctx context.Context, in *patchInput) (*deviceOutput, e
 	if err != nil {
 		return nil, err
 	}
-	who, _ := access.From(ctx)
-	a.Log.Info("device changed", "device", d.ID, "by", who.Name, "state before", string(before), "state", string(d.State))
+	a.changed(ctx, "device.change", string(d.ID), before, a.view(d, a.now()))
 	return a.record(d), nil
 }
 
@@ -373,6 +372,7 @@ func (a *api) putDepartment(ctx context.Context, in *departmentInput) (*departme
 		return nil, absent("a register of departments")
 	}
 	d := devices.Department{Name: norm.NFC.String(in.Name), Head: norm.NFC.String(in.Body.Head), Contact: norm.NFC.String(in.Body.Contact)}
+	before, known := a.Departments.Get(d.Name)
 	err := a.Departments.Set(ctx, d)
 	switch {
 	case err != nil && isRetry(err):
@@ -380,9 +380,12 @@ func (a *api) putDepartment(ctx context.Context, in *departmentInput) (*departme
 	case err != nil:
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}
-	who, _ := access.From(ctx)
-	a.Log.Info("department changed", "department", d.Name, "head", d.Head, "by", who.Name)
 	d, _ = a.Departments.Get(d.Name)
+	var was any
+	if known {
+		was = before
+	}
+	a.changed(ctx, "department.put", d.Name, was, d)
 	return &departmentOutput{d}, nil
 }
 

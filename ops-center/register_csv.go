@@ -136,8 +136,11 @@ func (a *api) importDevices(ctx context.Context, in *importInput) (*importOutput
 	}
 	out.Body.Added = len(good)
 	a.search.List() // whoever asks next does not wait for so many new names
-	who, _ := access.From(ctx)
-	a.Log.Info("devices imported", "count", len(good), "refused", out.Body.Refused, "by", who.Name)
+	for _, l := range good {
+		if d, ok := a.Register.Get(l.device.ID); ok {
+			a.changed(ctx, "device.import", string(d.ID), nil, a.view(d, a.now()))
+		}
+	}
 	return out, nil
 }
 

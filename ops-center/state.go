@@ -86,9 +86,11 @@ func (a *api) stateRoutes() {
 			return nil, err
 		}
 		who, _ := access.From(ctx)
+		before := a.States.Get(devices.ID(in.ID))
 		s, err := a.States.Desire(ctx, devices.ID(in.ID), in.RawBody, who.Name)
 		switch {
 		case err == nil:
+			a.changed(ctx, "device.desire", in.ID, before.Desired, s.Desired)
 			return viewState(s)
 		case errors.Is(err, devices.ErrBadState):
 			return nil, huma.Error422UnprocessableEntity(err.Error())

@@ -142,10 +142,11 @@ func (a *api) resume(ctx context.Context, _ *struct{}) (*resumeOutput, error) {
 	}
 	who, _ := access.From(ctx)
 	if err := a.Resume(ctx); err != nil {
-		a.Log.Error("journal not resumed", "by", who.Name, "err", err)
+		a.Log.Error("journal not resumed", "role", string(who.Role), "err", err)
 		return nil, &huma.ErrorModel{Title: "journal not resumed", Status: http.StatusConflict, Detail: err.Error()}
 	}
-	a.Log.Warn("journal resumed", "by", who.Name)
+	a.Log.Warn("journal resumed", "role", string(who.Role))
+	a.changed(ctx, "journal.resume", "journal", nil, nil)
 	out := &resumeOutput{}
 	out.Body.Resumed = true
 	return out, nil
