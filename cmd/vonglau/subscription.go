@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +35,10 @@ type MailConfig struct {
 	Username string `yaml:"username"`
 	Password string `yaml:"password"`
 	From     string `yaml:"from"`
+	// CA is a PEM file of who vouches for the server; empty for the system's.
+	CA string `yaml:"ca"`
+	// Link is where a mail leads to: the address of the wall for its readers.
+	Link string `yaml:"link"`
 }
 
 func (c OutboundConfig) prefixes() (list []netip.Prefix, err error) {
@@ -55,12 +62,26 @@ func (c MailConfig) mailer() (*notify.Mailer, error) {
 	if c.Server == "" {
 		return nil, nil
 	}
-	return notify.NewMailer(notify.MailOptions{Server: c.Server, Security: c.Security, Username: c.Username, Password: c.Password, From: c.From})
+	o := notify.MailOptions{Server: c.Server, Security: c.Security, Username: c.Username, Password: c.Password, From: c.From}
+	if c.CA != "" {
+		raw, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("mail.ca: %w", err)
+		}
+		o.TLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+		if !o.TLS.RootCAs.AppendCertsFromPEM(raw) {
+			return nil, fmt.Errorf("mail.ca: %s has no certificate in PEM", c.CA)
+		}
+	}
+	return notify.NewMailer(o)
 }
 
 func (c MailConfig) check(bad func(string, ...any)) {
 	if _, err := c.mailer(); err != nil {
 		bad("%w", err)
+	}
+	if u, err := url.Parse(c.Link); c.Link != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		bad("mail.link: %q: write a whole address, such as https://ioc.city.example/", c.Link)
 	}
 }
 
@@ -105,7 +126,7 @@ func (s *Server) openNotify(ctx context.Context) error {
 	}
 	s.notify, err = notify.Open(ctx, notify.Options{
 		Store: store, Feed: feed, Receipts: receipts, Sources: []notify.Source{notify.Alarms(alarms), notify.Warnings(warnings)}, Sealer: s.trust,
-		Outbound: client, Mail: mailer, Calendar: calendar, Now: s.clock.now, After: s.clock.after, Log: s.log.With("part", "notify"), Metrics: s.registry,
+		Outbound: client, Mail: mailer, Base: s.cfg.Mail.Link, Sender: s.cfg.Warnings.Sender, Calendar: calendar, Now: s.clock.now, After: s.clock.after, Log: s.log.With("part", "notify"), Metrics: s.registry,
 	})
 	if err != nil {
 		return err
