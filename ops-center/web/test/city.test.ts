@@ -208,6 +208,26 @@ describe('City', () => {
     expect(seen).toEqual([[1, 2]]);
   });
 
+  test('lists each of them once, and none whose looks stay', () => {
+    const seen: (number[] | undefined)[] = [];
+    city.onDirty((_lo, _hi, devices) => seen.push(devices && [...devices]));
+    // AQ-1 by both of its channels, into alarm.
+    city.apply(
+      frame('delta', T, [
+        [0, 1, 0, 2],
+        [3, 1, 0, 2],
+      ]),
+      T,
+    );
+    city.apply(frame('delta', T + 1000, [[0, 7, 0, 2]]), T + 1000);
+    expect(city.value[0]).toBe(7);
+    city.apply(frame('delta', T + 2000, [[0, 7, 0]]), T + 2000);
+    // A minute's silence is late after two, and then silent; a snapshot is all of them.
+    city.sweep(T + 2000 + 121_000);
+    city.apply(frame('snapshot', T + 200_000, [[0, 7, 0]]), T + 200_000);
+    expect(seen).toEqual([[0], [0], [0], undefined]);
+  });
+
   test('refuses an index no city has', () => {
     expect(() => city.apply(frame('delta', T, [[4_000_000_000, 1, 0]]), T)).toThrow(RangeError);
     expect(() => city.move(positions(4_000_000_000, 1, 1), T)).toThrow(RangeError);

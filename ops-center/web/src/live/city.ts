@@ -1,6 +1,6 @@
 import { Cell } from '../cell.ts';
 import type { Dictionary, ProfileInfo, QuantityInfo } from './dictionary.ts';
-import { eventTime, type PositionsFrame, Quality, type ValuesFrame } from './frame.ts';
+import { DT_OLDER, eventTime, type PositionsFrame, Quality, type ValuesFrame } from './frame.ts';
 
 /** How recent what we know of a device is. */
 export const Fresh = { Never: 0, Fresh: 1, Late: 2, Stale: 3 } as const;
@@ -20,8 +20,11 @@ export function freshness(age: number, interval: number): Freshness {
 /** Above this a frame's index is a mistake, not a city. */
 const MAX_INDEX = 8_000_000;
 
-/** Told which devices, from lo to hi inclusive, look different now. */
-export type DirtyListener = (lo: number, hi: number) => void;
+/**
+ * Told which devices look different now: all from lo to hi inclusive, or those
+ * that are listed. The list is lent for the time of the call.
+ */
+export type DirtyListener = (lo: number, hi: number, devices?: Uint32Array) => void;
 
 /**
  * The city as last heard: typed arrays by channel and by device, written by
@@ -81,6 +84,11 @@ export class City {
   #ofDevice = new Uint32Array(0); // channels sorted by device,
   #firstOf = new Uint32Array(1); // where each device's begin
   #listeners = new Set<DirtyListener>();
+  // Devices that look different since #round began, each once.
+  #touched = new Uint32Array(0);
+  #touchedIn = new Uint32Array(0);
+  #round = 0;
+  #count = 0;
 
   onDirty(listener: DirtyListener): () => void {
     this.#listeners.add(listener);
@@ -203,47 +211,71 @@ export class City {
     if (n > 0) this.#dirty(0, n - 1);
   }
 
-  /** Takes a snapshot or a delta; now is the server's time at arrival. */
+  /**
+   * Takes a snapshot or a delta; now is the server's time at arrival. It runs
+   * for each of 80,000 updates a second: nothing is called or made in the loop,
+   * and a device whose looks stay as they are is not told of.
+   */
   apply(frame: ValuesFrame, now: number): void {
+    const { count, t0, channel, dt } = frame;
     let top = -1;
-    for (let i = 0; i < frame.count; i++) if (frame.channel[i] > top) top = frame.channel[i];
+    for (let i = 0; i < count; i++) if (channel[i] > top) top = channel[i];
     if (top >= MAX_INDEX) throw new RangeError(`live frame names channel ${top}`);
     this.#growChannels(top + 1);
-    if (frame.kind === 'snapshot') this.#forget();
-    let lo = Number.POSITIVE_INFINITY;
-    let hi = -1;
-    for (let i = 0; i < frame.count; i++) {
-      const c = frame.channel[i];
-      const t = eventTime(frame, i);
+    const snapshot = frame.kind === 'snapshot';
+    if (snapshot) this.#forget();
+    const { value, time, quality, known, worst, deviceOf, channels } = this;
+    const { heard, severity, silent, fresh, interval } = this;
+    const { value: values, quality: qualities, severity: severities } = frame;
+    this.#begin();
+    const touched = this.#touched;
+    const touchedIn = this.#touchedIn;
+    const round = this.#round;
+    let n = 0;
+    for (let i = 0; i < count; i++) {
+      const c = channel[i];
+      const v = values[i];
+      const q = qualities[i];
+      const s = severities[i];
+      const t = dt[i] === DT_OLDER ? 0 : t0 + dt[i] * 100;
+      const before = time[c];
       // A delta that repeats the event we have carries a new severity, not a
       // new report: it does not make a silent device heard.
       // Times are told in tenths of a second from another t0 in each frame.
-      const repeated = this.known[c] === 1 && (t === 0 || Math.abs(this.time[c] - t) <= 100);
-      const empty = Number.isNaN(frame.value[i]);
-      this.value[c] = frame.value[i];
-      this.time[c] = t;
-      this.quality[c] = frame.quality[i];
-      this.known[c] = empty ? 0 : 1;
-      this.worst[c] = frame.severity[i];
-      if (c >= this.channels) continue;
-      const device = this.deviceOf[c];
+      const repeated = known[c] === 1 && (t === 0 || (before - t <= 100 && t - before <= 100));
+      const empty = Number.isNaN(v);
+      value[c] = v;
+      time[c] = t;
+      quality[c] = q;
+      known[c] = empty ? 0 : 1;
+      worst[c] = s;
+      if (c >= channels) continue;
+      const device = deviceOf[c];
       // What arrives in a delta was reported just now, whatever the device's
       // clock says; a snapshot only knows the time of the event.
-      if (!empty) {
-        if (frame.kind === 'snapshot') this.#hear(device, t || frame.t0);
-        else if (!repeated) this.#hear(device, now);
+      if (!empty && (snapshot || !repeated)) {
+        const at = snapshot ? t || t0 : now;
+        if (at > heard[device]) heard[device] = at;
       }
-      this.severity[device] = frame.severity[i];
-      this.silent[device] = frame.quality[i] & Quality.Silent ? 1 : 0;
-      this.#judge(device, now);
-      if (device < lo) lo = device;
-      if (device > hi) hi = device;
+      const mute = q & Quality.Silent ? 1 : 0;
+      const age = now - heard[device];
+      const every = interval[device];
+      let next: Freshness = Fresh.Fresh;
+      if (heard[device] <= 0) next = Fresh.Never;
+      else if (mute === 1 || age > STALE_AFTER * every) next = Fresh.Stale;
+      else if (age > LATE_AFTER * every) next = Fresh.Late;
+      silent[device] = mute;
+      if (severity[device] === s && fresh[device] === next) continue;
+      severity[device] = s;
+      fresh[device] = next;
+      if (touchedIn[device] === round) continue;
+      touchedIn[device] = round;
+      touched[n++] = device;
     }
-    if (frame.kind === 'snapshot') {
-      lo = 0;
-      hi = this.devices - 1;
-    }
-    if (hi >= 0) this.#dirty(lo, hi);
+    this.#count = n;
+    // What a snapshot does not name looks different too.
+    if (!snapshot) this.#tell();
+    else if (this.devices > 0) this.#dirty(0, this.devices - 1);
   }
 
   /** A snapshot replaces all that went before: what is not in it is not known, or not received. */
@@ -277,14 +309,39 @@ export class City {
 
   /** Judges every device's freshness anew; cheap enough for once a second. */
   sweep(now: number): void {
-    let lo = -1;
-    let hi = -1;
+    this.#begin();
     for (let i = 0; i < this.devices; i++) {
-      if (!this.#judge(i, now)) continue;
-      if (lo < 0) lo = i;
-      hi = i;
+      if (this.#judge(i, now)) this.#touched[this.#count++] = i;
     }
-    if (hi >= 0) this.#dirty(lo, hi);
+    this.#tell();
+  }
+
+  #begin(): void {
+    const { length } = this.heard;
+    if (this.#touched.length !== length) {
+      this.#touched = new Uint32Array(length);
+      this.#touchedIn = new Uint32Array(length);
+      this.#round = 0;
+    }
+    this.#count = 0;
+    // Once in 4,294,967,295 rounds the stamps are worn.
+    if (this.#round === 0xffffffff) {
+      this.#touchedIn.fill(0);
+      this.#round = 0;
+    }
+    this.#round++;
+  }
+
+  #tell(): void {
+    if (this.#count === 0) return;
+    const devices = this.#touched.subarray(0, this.#count);
+    let lo = devices[0];
+    let hi = devices[0];
+    for (let i = 1; i < devices.length; i++) {
+      if (devices[i] < lo) lo = devices[i];
+      else if (devices[i] > hi) hi = devices[i];
+    }
+    this.#dirty(lo, hi, devices);
   }
 
   #hear(device: number, at: number): void {
@@ -301,8 +358,8 @@ export class City {
     return true;
   }
 
-  #dirty(lo: number, hi: number): void {
-    for (const listener of this.#listeners) listener(lo, hi);
+  #dirty(lo: number, hi: number, devices?: Uint32Array): void {
+    for (const listener of this.#listeners) listener(lo, hi, devices);
   }
 
   #growDevices(n: number): void {

@@ -164,7 +164,7 @@ export class CityMap {
     });
     this.#map.on('mouseout', () => options.events.hover(undefined, 0, 0));
     this.#off.push(
-      city.onDirty((lo, hi) => this.sensors.refresh(lo, hi)),
+      city.onDirty((lo, hi, devices) => this.sensors.refresh(lo, hi, devices)),
       city.shape.subscribe(() => this.#reshape()),
     );
     this.overlays = new Overlays(

@@ -11,6 +11,19 @@ const INKS: Record<Theme, { grey: string; edge: string; rim: string; mover: stri
   light: { grey: '#4f6172', edge: '#26323d', rim: '#000000', mover: '#1f3b57' },
 };
 
+const PRIORITY_INKS = Float32Array.from(PRIORITY_INK.flatMap((c) => rgb(c)));
+
+/** The same as numbers for the shader. */
+const colours = (theme: Theme) => {
+  const { grey, edge, rim, mover } = INKS[theme];
+  return {
+    symbol: Float32Array.from(PRIORITY.flatMap((c, i) => rgb(i === 0 ? grey : c))),
+    edge: rgb(edge),
+    rim: rgb(rim),
+    mover: rgb(mover),
+  };
+};
+
 /** Bits of a point's fourth state byte. */
 const Mark = { Selected: 1, Unacknowledged: 2, Moving: 4 } as const;
 
@@ -180,7 +193,7 @@ export class SensorLayer implements CustomLayerInterface {
   #urgent = new Uint32Array(0);
   #sparse = false;
   #least = 0;
-  #ink = INKS.dark;
+  #ink = colours('dark');
   #urgentStale = true;
 
   #program: WebGLProgram | undefined;
@@ -241,21 +254,27 @@ export class SensorLayer implements CustomLayerInterface {
     this.refresh(0, this.#count - 1);
   }
 
-  /** Takes the state of devices lo to hi, inclusive. */
-  refresh(lo: number, hi: number): void {
-    const city = this.#city;
+  /** Takes the state of devices lo to hi, inclusive, or of those listed, which lie between. */
+  refresh(lo: number, hi: number, devices?: Uint32Array): void {
     hi = Math.min(hi, this.#count - 1);
-    for (let i = lo; i <= hi; i++) {
-      const o = i * 4;
-      if (this.#state[o] !== city.severity[i]) this.#urgentStale = true;
-      this.#state[o] = city.severity[i];
-      this.#state[o + 1] = city.fresh[i];
-      const wanted = !this.#least || (city.severity[i] > 0 && city.severity[i] <= this.#least);
-      this.#state[o + 2] = wanted && city.placed[i] && !this.#hidden[i] && !city.hidden[i] ? 1 : 0;
-      this.#state[o + 3] = this.#marks[i];
-    }
+    if (devices) for (const i of devices) this.#look(i);
+    else for (let i = lo; i <= hi; i++) this.#look(i);
     widen(this.#stateDirty, lo, hi);
     this.#map?.triggerRepaint();
+  }
+
+  #look(i: number): void {
+    if (i >= this.#count) return;
+    const city = this.#city;
+    const state = this.#state;
+    const o = i * 4;
+    const severity = city.severity[i];
+    if (state[o] !== severity) this.#urgentStale = true;
+    state[o] = severity;
+    state[o + 1] = city.fresh[i];
+    const wanted = this.#least === 0 || (severity > 0 && severity <= this.#least);
+    state[o + 2] = wanted && city.placed[i] === 1 && this.#hidden[i] === 0 && city.hidden[i] === 0 ? 1 : 0;
+    state[o + 3] = this.#marks[i];
   }
 
   /** Lets moving devices glide to where they are now instead of jumping. */
@@ -332,7 +351,7 @@ export class SensorLayer implements CustomLayerInterface {
 
   /** The greys of a light or a dark map. */
   set theme(theme: Theme) {
-    this.#ink = INKS[theme];
+    this.#ink = colours(theme);
     this.#map?.triggerRepaint();
   }
 
@@ -456,17 +475,11 @@ export class SensorLayer implements CustomLayerInterface {
     gl.uniformMatrix4fv(u.u_matrix, false, Float32Array.from(m));
     gl.uniform1f(u.u_size, Math.min(14, Math.max(4, 6 + (zoom - 12) * 1.4)));
     gl.uniform1f(u.u_pixels, this.#map.getPixelRatio());
-    gl.uniform3fv(
-      u.u_colour,
-      PRIORITY.flatMap((c, i) => rgb(i === 0 ? this.#ink.grey : c)),
-    );
-    gl.uniform3fv(u.u_edge, rgb(this.#ink.edge));
-    gl.uniform3fv(u.u_rim, rgb(this.#ink.rim));
-    gl.uniform3fv(u.u_mover, rgb(this.#ink.mover));
-    gl.uniform3fv(
-      u.u_ink,
-      PRIORITY_INK.flatMap((c) => rgb(c)),
-    );
+    gl.uniform3fv(u.u_colour, this.#ink.symbol);
+    gl.uniform3fv(u.u_edge, this.#ink.edge);
+    gl.uniform3fv(u.u_rim, this.#ink.rim);
+    gl.uniform3fv(u.u_mover, this.#ink.mover);
+    gl.uniform3fv(u.u_ink, PRIORITY_INKS);
     gl.uniform1i(u.u_digits, 0);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.#digits ?? null);
@@ -505,16 +518,26 @@ export class SensorLayer implements CustomLayerInterface {
     this.#stateDirty = { lo: Number.POSITIVE_INFINITY, hi: -1 };
     if (!this.#urgentStale) return;
     this.#urgentStale = false;
-    const urgent: number[] = [];
-    for (let i = 0; i < this.#count; i++) {
-      const chosen = this.#marks[i] & Mark.Selected;
+    // The worst last. There are ten ranks: counting them sorts without comparing.
+    const state = this.#state;
+    const marks = this.#marks;
+    const rank = (i: number): number => {
+      const severity = state[i * 4];
       // Among clusters only what is critical, and what is chosen, stands for itself.
-      if (chosen || (this.#sparse ? this.#state[i * 4] === 1 : this.#state[i * 4])) urgent.push(i);
+      if ((marks[i] & Mark.Selected) === 0 && (this.#sparse ? severity !== 1 : severity === 0)) return -1;
+      return (5 - (severity || 5)) * 2 + (marks[i] & Mark.Unacknowledged ? 1 : 0);
+    };
+    const from = new Uint32Array(RANKS + 1);
+    for (let i = 0; i < this.#count; i++) {
+      const r = rank(i);
+      if (r >= 0) from[r + 1]++;
     }
-    const weight = (i: number) =>
-      (this.#state[i * 4] || 5) + (this.#marks[i] & Mark.Unacknowledged ? 0 : 0.5);
-    urgent.sort((a, b) => weight(b) - weight(a));
-    this.#urgent = Uint32Array.from(urgent);
+    for (let r = 0; r < RANKS; r++) from[r + 1] += from[r];
+    this.#urgent = new Uint32Array(from[RANKS]);
+    for (let i = 0; i < this.#count; i++) {
+      const r = rank(i);
+      if (r >= 0) this.#urgent[from[r]++] = i;
+    }
     gl.bindVertexArray(this.#vertexArray ?? null);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, this.#urgent, gl.DYNAMIC_DRAW);
     gl.bindVertexArray(null);
@@ -560,6 +583,9 @@ function link(gl: WebGL2RenderingContext, vertex: string, fragment: string): Web
   }
   return program;
 }
+
+/** Four priorities and none, each with and without somebody's word that it was seen. */
+const RANKS = 10;
 
 const CELL = 64;
 

@@ -1,9 +1,11 @@
-// What drawing costs the main thread: npm run budget [-- --frames 24]
+// What drawing costs the main thread: npm run budget [-- --frames 24 --most 5]
 //
-// Prints milliseconds per update of 20,000 changed points (80,000 a second at
-// four frames a second), for our layer and for GeoJSON setData on the same
-// page, and fails when our layer needs more than 5 ms per frame at 200,000
-// points. Main is the CPU time of the whole main thread per second of the run.
+// 20,000 changed points a frame, four frames a second, for our layer and for
+// GeoJSON setData on the same page. The first columns are wall-clock time in our
+// code (setData: in the call), and stretch with whatever else the machine does;
+// the last is CPU time of the whole main thread for each update, by its own
+// clock, less what the page costs without points: what setData puts off to later
+// tasks is in there. Fails when our layer needs more than 5 ms of that in any row.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -64,36 +66,49 @@ const browser = await chromium.launch({
   ],
 });
 let worst = 0;
+async function measure(way, n) {
+  const page = await browser.newPage({ viewport: { width: 1920, height: 1080 } });
+  await page.goto(`http://[::1]:${server.address().port}/`);
+  await page.waitForFunction(() => 'budget' in window);
+  await page.evaluate(([w, count, f]) => window.budget[w](count, f), [way, n, frames]);
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send('Performance.enable', { timeDomain: 'threadTicks' });
+  const busy = async () => {
+    const { metrics } = await cdp.send('Performance.getMetrics');
+    return metrics.find((m) => m.name === 'TaskDuration').value * 1000;
+  };
+  const before = await busy();
+  const outcome = await page.evaluate(() => window.budget.go());
+  const main = (await busy()) - before;
+  await page.close();
+  return { ...outcome, main: main / frames };
+}
+const WAYS = {
+  layer: 'our layer, 1 in 200 in alarm',
+  worst: 'our layer, all changed points change their looks',
+  geojson: 'GeoJSON setData',
+};
 try {
-  console.log('| points | way | ms per update, median | p95 | apply | draw | main CPU ms/s | shown |');
-  console.log('|---|---|---|---|---|---|---|---|');
-  for (const n of [10_000, 50_000, 200_000]) {
-    for (const way of ['layer', 'geojson']) {
-      const page = await browser.newPage({ viewport: { width: 1920, height: 1080 } });
-      await page.goto(`http://[::1]:${server.address().port}/`);
-      await page.waitForFunction(() => 'budget' in window);
-      const cdp = await page.context().newCDPSession(page);
-      await cdp.send('Performance.enable', { timeDomain: 'threadTicks' });
-      const busy = async () => {
-        const { metrics } = await cdp.send('Performance.getMetrics');
-        return metrics.find((m) => m.name === 'TaskDuration').value;
-      };
-      const [started, before] = [Date.now(), await busy()];
-      const r = await page.evaluate(([w, count, f]) => window.budget[w](count, f), [way, n, frames]);
-      const main = ((await busy()) - before) * 1000;
+  const idle = await measure('floor', 0);
+  console.log(`the page without points: ${idle.main.toFixed(1)} ms of main-thread CPU per repaint\n`);
+  console.log(
+    '| points | way | mean ms | p50 | p95 | apply p50 | draw p50 | main CPU ms per update | shown |',
+  );
+  console.log('|---|---|---|---|---|---|---|---|---|');
+  for (const n of option('points', '10000,50000,200000').split(',').map(Number)) {
+    for (const [way, name] of Object.entries(WAYS)) {
+      const r = await measure(way, n);
       const row = [
         n,
-        way === 'layer' ? `our layer, ${Math.min(n, 20_000)} changed` : 'GeoJSON setData',
-        r.median.toFixed(2),
-        r.p95.toFixed(2),
-        r.call.toFixed(2),
-        way === 'layer' ? r.draw.toFixed(2) : 'in the worker',
-        (main / ((Date.now() - started) / 1000)).toFixed(0),
-        `${r.shown}/${r.frames}`,
+        name,
+        ...[r.total.mean, r.total.p50, r.total.p95].map((v) => v.toFixed(2)),
+        r.apply.toFixed(2),
+        way === 'geojson' ? 'later' : r.draw.toFixed(2),
+        Math.max(0, r.main - idle.main).toFixed(1),
+        `${r.shown}/${frames}`,
       ];
       console.log(`| ${row.join(' | ')} |`);
-      if (way === 'layer') worst = Math.max(worst, r.median);
-      await page.close();
+      if (way !== 'geojson') worst = Math.max(worst, r.main - idle.main);
     }
   }
 } finally {
@@ -102,6 +117,8 @@ try {
   rmSync(out, { recursive: true, force: true });
 }
 if (worst > most) {
-  console.error(`our layer needs ${worst.toFixed(2)} ms per frame; at most ${most} are allowed`);
+  console.error(
+    `our layer needs ${worst.toFixed(2)} ms of main-thread CPU per frame; at most ${most} are allowed`,
+  );
   process.exit(1);
 }
