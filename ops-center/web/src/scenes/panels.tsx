@@ -210,7 +210,7 @@ export function FramePanel({ panel }: { panel: Panel }) {
       sandbox="allow-scripts allow-same-origin"
       referrerPolicy="no-referrer"
       loading="eager"
-      {...{ credentialless: '' }}
+      {...{ credentialless: true }}
     />
   );
 }
