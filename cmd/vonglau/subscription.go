@@ -16,8 +16,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vonglau/geo"
 	"vonglau/ingest"
 	"vonglau/ingest/journal"
+	"vonglau/ops-center/alert"
+	"vonglau/ops-center/cap12"
 	"vonglau/ops-center/notify"
 	"vonglau/ops-center/outbound"
 )
@@ -124,8 +127,11 @@ func (s *Server) openNotify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	area := func(named []alert.Zone, drawn [][]cap12.Point) []alert.Zone {
+		return covered(s.layers, geo.Day(s.clock.now(), calendar), named, drawn)
+	}
 	s.notify, err = notify.Open(ctx, notify.Options{
-		Store: store, Feed: feed, Receipts: receipts, Sources: []notify.Source{notify.Alarms(alarms), notify.Warnings(warnings)}, Sealer: s.trust,
+		Store: store, Feed: feed, Receipts: receipts, Sources: []notify.Source{notify.Alarms(alarms), notify.Warnings(warnings, area)}, Sealer: s.trust,
 		Outbound: client, Mail: mailer, Base: s.cfg.Mail.Link, Sender: s.cfg.Warnings.Sender, Calendar: calendar, Now: s.clock.now, After: s.clock.after, Log: s.log.With("part", "notify"), Metrics: s.registry,
 	})
 	if err != nil {

@@ -19,26 +19,31 @@ type Event struct {
 	SourceSeq uint64 `json:"sourceSeq"`
 	Kind      string `json:"kind"`
 	// At is when it happened, Recorded when it was written down.
-	At       time.Time         `json:"at"`
-	Recorded time.Time         `json:"recorded"`
-	Priority int               `json:"priority,omitempty"`
-	Category string            `json:"category,omitempty" doc:"CAP category"`
-	Exercise string            `json:"exercise,omitempty" doc:"The drill it belongs to; nothing of it is real"`
-	Rule     string            `json:"rule,omitempty"`
-	Owner    string            `json:"owner,omitempty" doc:"The department answerable"`
-	Quantity devices.Quantity  `json:"quantity,omitempty"`
-	Incident string            `json:"incident,omitempty"`
-	Zones    []alert.Zone      `json:"zones,omitempty"`
-	Title    map[string]string `json:"title" doc:"By language tag"`
-	Text     map[string]string `json:"text,omitempty" doc:"By language tag"`
-	Response map[string]string `json:"response,omitempty" doc:"What is to be done, by language tag"`
-	Who      string            `json:"who,omitempty" doc:"Who did it; rules for what the rules found"`
-	Why      string            `json:"why,omitempty"`
+	At       time.Time `json:"at"`
+	Recorded time.Time `json:"recorded"`
+	Priority int       `json:"priority,omitempty"`
+	Category string    `json:"category,omitempty" doc:"CAP category"`
+	// Categories are all of a message that has several.
+	Categories []string          `json:"categories,omitempty" doc:"All CAP categories, when there are several"`
+	Exercise   string            `json:"exercise,omitempty" doc:"The drill it belongs to, or the warning that is practised; nothing of it is real"`
+	Rule       string            `json:"rule,omitempty"`
+	Owner      string            `json:"owner,omitempty" doc:"The department answerable"`
+	Quantity   devices.Quantity  `json:"quantity,omitempty"`
+	Incident   string            `json:"incident,omitempty"`
+	Zones      []alert.Zone      `json:"zones,omitempty"`
+	Title      map[string]string `json:"title" doc:"By language tag"`
+	Text       map[string]string `json:"text,omitempty" doc:"By language tag"`
+	Response   map[string]string `json:"response,omitempty" doc:"What is to be done, by language tag"`
+	Who        string            `json:"who,omitempty" doc:"Who did it; rules for what the rules found"`
+	Why        string            `json:"why,omitempty"`
 	// Alarm is the alarm after the event; Warning the identifier of a public
 	// message, CAP the message itself.
 	Alarm   *alert.Alarm `json:"alarm,omitempty"`
 	Warning string       `json:"warning,omitempty"`
-	CAP     string       `json:"cap,omitempty" doc:"A public message as CAP 1.2"`
+	CAP     string       `json:"cap,omitempty" doc:"A public message as CAP 1.2, as it was issued"`
+	// Area is what the message calls its area, Expires when it ends by itself.
+	Area    map[string]string `json:"area,omitempty" doc:"By language tag"`
+	Expires *time.Time        `json:"expires,omitempty" doc:"When a public message ends by itself"`
 	// Target addresses an event to one subscription; Of is the event it repeats,
 	// From the subscription that gave no receipt, Depth how often it went on.
 	Target string `json:"target,omitempty"`

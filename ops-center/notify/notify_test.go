@@ -21,6 +21,7 @@ import (
 
 	"vonglau/devices"
 	"vonglau/ops-center/alert"
+	"vonglau/ops-center/cap12"
 	"vonglau/ops-center/outbound"
 )
 
@@ -28,19 +29,21 @@ import (
 type memoryLog struct {
 	mu      sync.Mutex
 	records [][]byte
+	subject string // of all of them
 	grown   chan struct{}
 	// fail makes the next appends fail; lie makes them fail after having been
 	// done.
 	fail, lie int
 }
 
-func (l *memoryLog) Append(_ context.Context, _ string, data []byte) (uint64, error) {
+func (l *memoryLog) Append(_ context.Context, subject string, data []byte) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fail > 0 {
 		l.fail--
 		return 0, errors.New("the disk is full")
 	}
+	l.subject = subject
 	l.records = append(l.records, bytes.Clone(data))
 	if l.grown != nil {
 		close(l.grown)
@@ -66,9 +69,9 @@ func (l *memoryLog) Read(ctx context.Context, from uint64, each func(uint64, tim
 			l.mu.Unlock()
 			return nil
 		}
-		data := l.records[i-1]
+		data, subject := l.records[i-1], l.subject
 		l.mu.Unlock()
-		if err := each(i, time.Time{}, "alarm", data); err != nil {
+		if err := each(i, time.Time{}, subject, data); err != nil {
 			return err
 		}
 	}
@@ -155,6 +158,8 @@ func (openly) Unseal(sealed []byte, purpose, id string) ([]byte, error) {
 type house struct {
 	t                      testing.TB
 	alarms, feed, receipts memoryLog
+	warnings               memoryLog
+	covered                Covered
 	store                  memoryStore
 	opt                    Options
 	n                      *Notify
@@ -186,7 +191,14 @@ func newHouse(t testing.TB, change func(*Options)) *house {
 func (h *house) open() {
 	h.t.Helper()
 	o := h.opt
-	o.Store, o.Feed, o.Receipts, o.Sources = &h.store, &h.feed, &h.receipts, []Source{Alarms(&h.alarms)}
+	o.Store, o.Feed, o.Receipts, o.Sources = &h.store, &h.feed, &h.receipts, []Source{
+		Alarms(&h.alarms), Warnings(&h.warnings, func(named []alert.Zone, drawn [][]cap12.Point) []alert.Zone {
+			if h.covered == nil {
+				return named
+			}
+			return h.covered(named, drawn)
+		}),
+	}
 	n, err := Open(context.Background(), o)
 	if err != nil {
 		h.t.Fatal(err)

@@ -10,8 +10,17 @@ import (
 	"vonglau/ops-center/cap12"
 )
 
-// Warnings is the source of public messages: the log of package warning.
-func Warnings(log Follower) Source { return Source{Name: "warnings", Log: log, Event: warningEvent} }
+// Covered finds the zones of the city that an area covers any of: zones that are
+// named, and rings that were drawn. Departments filter by zones, people draw.
+type Covered func(named []alert.Zone, drawn [][]cap12.Point) []alert.Zone
+
+// Warnings is the source of public messages: the log of package warning. Without
+// covered a message is in the zones it names.
+func Warnings(log Follower, covered Covered) Source {
+	return Source{Name: "warnings", Log: log, Event: func(_ time.Time, subject string, data []byte) (*Event, error) {
+		return warningEvent(subject, data, covered)
+	}}
+}
 
 // sentRecord is what is read of a record of that log.
 type sentRecord struct {
@@ -24,13 +33,22 @@ type sentRecord struct {
 	Exercise bool   `json:"exercise"`
 	Drill    string `json:"drill"`
 	XML      string `json:"xml"`
+	Message  struct {
+		Content struct {
+			Polygons [][]cap12.Point `json:"polygons"`
+		} `json:"content"`
+	} `json:"message"`
 }
+
+// urgency is the priority of a message by its severity, as drafts made of alarms
+// choose it: an alarm of priority 1 makes a Severe one.
+var urgency = map[string]int{"Extreme": 1, "Severe": 1, "Moderate": 2, "Minor": 3}
 
 var messageKinds = map[string]string{"Alert": WarningIssued, "Update": WarningUpdated, "Cancel": WarningCancelled}
 
 // warningEvent makes an event of a message that was sent, out of the message: what
 // departments are told is what the public is.
-func warningEvent(_ time.Time, subject string, data []byte) (*Event, error) {
+func warningEvent(subject string, data []byte, covered Covered) (*Event, error) {
 	if subject != "warning" {
 		return nil, nil
 	}
@@ -47,7 +65,7 @@ func warningEvent(_ time.Time, subject string, data []byte) (*Event, error) {
 	}
 	e := &Event{
 		Kind: messageKinds[m.MsgType], At: m.Sent.UTC(), Recorded: r.At.UTC(), Owner: m.Infos[0].SenderName, Who: r.By.Name,
-		Title: map[string]string{}, Text: map[string]string{}, Response: map[string]string{}, Warning: m.Identifier, CAP: r.XML,
+		Title: map[string]string{}, Text: map[string]string{}, Response: map[string]string{}, Area: map[string]string{}, Warning: m.Identifier, CAP: r.XML,
 	}
 	if r.Exercise {
 		if e.Exercise = r.Drill; e.Exercise == "" {
@@ -56,24 +74,37 @@ func warningEvent(_ time.Time, subject string, data []byte) (*Event, error) {
 	}
 	for _, i := range m.Infos {
 		e.Title[i.Language], e.Text[i.Language], e.Response[i.Language] = i.Headline, i.Description, i.Instruction
+		if len(i.Areas) > 0 {
+			e.Area[i.Language] = i.Areas[0].Description
+		}
 	}
 	first := m.Infos[0]
 	if len(first.Categories) > 0 {
 		e.Category = first.Categories[0]
 	}
-	e.Priority = 4
-	for priority, severity := range severities {
-		if severity == first.Severity {
-			e.Priority = priority
-		}
+	if len(first.Categories) > 1 {
+		e.Categories = first.Categories
+	}
+	if e.Priority = urgency[first.Severity]; e.Priority == 0 {
+		e.Priority = 4
+	}
+	if !first.Expires.IsZero() {
+		expires := first.Expires.UTC()
+		e.Expires = &expires
 	}
 	for _, area := range first.Areas {
 		for _, g := range area.Geocodes {
-			z := alert.Zone{Layer: g.Name, Code: g.Value, Name: area.Description}
+			z := alert.Zone{Layer: g.Name, Code: g.Value}
+			if len(area.Geocodes) == 1 {
+				z.Name = area.Description
+			}
 			if !slices.Contains(e.Zones, z) {
 				e.Zones = append(e.Zones, z)
 			}
 		}
+	}
+	if covered != nil {
+		e.Zones = covered(e.Zones, r.Message.Content.Polygons)
 	}
 	return e, nil
 }

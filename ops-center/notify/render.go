@@ -22,6 +22,7 @@ var words = map[string]map[string]string{
 	"exercise":        {"vi": "DIỄN TẬP, không phải sự việc thật", "en": "EXERCISE, nothing of this is real"},
 	"drill":           {"vi": "DIỄN TẬP", "en": "EXERCISE"},
 	"time":            {"vi": "Thời điểm", "en": "Time"},
+	"expires":         {"vi": "Có hiệu lực đến", "en": "In force until"},
 	"zones":           {"vi": "Khu vực", "en": "Area"},
 	"place":           {"vi": "Vị trí", "en": "Place"},
 	"device":          {"vi": "Thiết bị", "en": "Device"},
@@ -70,7 +71,10 @@ func headline(e *Event, lang string) string {
 	if title := in(e.Title, lang); title != "" {
 		b.WriteString(": " + title)
 	}
-	if len(e.Zones) > 0 && e.Zones[0].Name != "" {
+	switch area := in(e.Area, lang); {
+	case area != "" && !strings.Contains(in(e.Title, lang), area):
+		b.WriteString(" – " + area)
+	case area == "" && len(e.Zones) > 0 && e.Zones[0].Name != "":
 		b.WriteString(" – " + e.Zones[0].Name)
 	}
 	return b.String()
@@ -134,13 +138,20 @@ func renderIn(b *strings.Builder, s *Subscription, m *Message, lang, base string
 			fmt.Fprintf(b, "%s\n", word("escalated", lang))
 		}
 		line("time", e.At.In(calendar).Format("15:04:05 02/01/2006 -0700"))
-		var zones []string
-		for _, z := range e.Zones {
-			if z.Name != "" {
-				zones = append(zones, z.Name)
-			}
+		if e.Expires != nil && e.Kind != WarningCancelled {
+			line("expires", e.Expires.In(calendar).Format("15:04 02/01/2006 -0700"))
 		}
-		line("zones", strings.Join(zones, ", "))
+		area := in(e.Area, lang)
+		if area == "" {
+			var zones []string
+			for _, z := range e.Zones {
+				if z.Name != "" {
+					zones = append(zones, z.Name)
+				}
+			}
+			area = strings.Join(zones, ", ")
+		}
+		line("zones", area)
 		if a := e.Alarm; a != nil {
 			if a.At != nil {
 				line("place", fmt.Sprintf("%.6f, %.6f", a.At[1], a.At[0]))
@@ -152,7 +163,7 @@ func renderIn(b *strings.Builder, s *Subscription, m *Message, lang, base string
 			line("who", e.Who)
 			line("why", e.Why)
 		}
-		if r := in(e.Response, lang); r != "" && e.Kind == AlarmRaised {
+		if r := in(e.Response, lang); r != "" && (e.Kind == AlarmRaised || e.Kind == WarningIssued || e.Kind == WarningUpdated) {
 			fmt.Fprintf(b, "\n%s:\n%s\n", word("response", lang), r)
 		}
 		if base != "" {

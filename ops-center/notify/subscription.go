@@ -221,7 +221,7 @@ func (f *Filter) matches(e *Event) bool {
 		return false
 	}
 	has := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
-	if !has(f.Events, e.Kind) || !has(f.Categories, e.Category) || !has(f.Rules, e.Rule) || !has(f.Incidents, e.Incident) {
+	if !has(f.Events, e.Kind) || !has(f.Categories, e.Category) && !slices.ContainsFunc(e.Categories, func(c string) bool { return slices.Contains(f.Categories, c) }) || !has(f.Rules, e.Rule) || !has(f.Incidents, e.Incident) {
 		return false
 	}
 	if len(f.Owners) > 0 && !slices.ContainsFunc(f.Owners, func(o string) bool { return SameDepartment(o, e.Owner) }) {
