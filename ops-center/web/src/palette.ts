@@ -9,6 +9,15 @@ export const PRIORITY = ['#93a4b4', '#f0325a', '#ff9f40', '#fff3a6', '#3f8fe0'] 
 /** Ink on a priority's own colour: digits and chips. */
 export const PRIORITY_INK = ['#0b0f14', '#ffffff', '#1c1206', '#1d1a05', '#ffffff'] as const;
 
+/** A priority's colour as text or line on the page's own ground; theme.css has its values. */
+export const PRIORITY_TEXT = [
+  'var(--faint)',
+  'var(--p1-text)',
+  'var(--p2-text)',
+  'var(--p3-text)',
+  'var(--p4-text)',
+] as const;
+
 export type Priority = 1 | 2 | 3 | 4;
 
 export const GREY = {
@@ -21,6 +30,9 @@ export const GREY = {
 
 /** Chart lines that carry no severity: light to dark, told apart by label too. */
 export const SERIES = ['#e3eef8', '#86b3dd', '#7d8fa1', '#5b9aa0', '#a9b6c2', '#bcd0c6'] as const;
+
+/** The same on a light ground: dark to light. */
+export const SERIES_LIGHT = ['#16283a', '#2b6da0', '#6b7c8d', '#2c6e74', '#4f5f6f', '#4a6b5c'] as const;
 
 /** rgb of '#rrggbb' as three numbers from 0 to 1. */
 export function rgb(hex: string): [number, number, number] {

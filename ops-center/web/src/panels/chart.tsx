@@ -2,9 +2,11 @@ import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { HistoryPoint } from '../api.ts';
+import { useCell } from '../cell.ts';
 import { date, number } from '../format.ts';
 import { type Language, useLanguage } from '../i18n/index.ts';
-import { GREY, SERIES } from '../palette.ts';
+import { SERIES, SERIES_LIGHT } from '../palette.ts';
+import { type Theme, theme as themeCell } from '../theme.ts';
 
 export interface ChartLine {
   label: string;
@@ -47,6 +49,7 @@ export function Chart({
   label: string;
 }) {
   const { lang } = useLanguage();
+  const theme = useCell(themeCell);
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const lineKey = lines.map((l) => l.label).join('\n');
@@ -58,7 +61,7 @@ export function Chart({
     const host = box.current;
     if (!host) return;
     const chart = new uPlot(
-      options(host, lang, digits, band, lineKey.split('\n'), () => now.current),
+      options(host, lang, theme, digits, band, lineKey.split('\n'), () => now.current),
       now.current.data as uPlot.AlignedData,
       host,
     );
@@ -72,7 +75,7 @@ export function Chart({
       chart.destroy();
       plot.current = undefined;
     };
-  }, [lang, digits, band, lineKey]);
+  }, [lang, theme, digits, band, lineKey]);
 
   useEffect(() => {
     plot.current?.setData(data as uPlot.AlignedData);
@@ -84,7 +87,7 @@ export function Chart({
         <ul className="lines">
           {lines.map((line, k) => (
             <li key={line.label}>
-              <i style={{ background: SERIES[k % SERIES.length] }} /> {line.label}
+              <i style={{ background: seriesOf(theme, k) }} /> {line.label}
             </li>
           ))}
         </ul>
@@ -92,6 +95,18 @@ export function Chart({
       <div className={lines.length > 1 ? 'chart named' : 'chart'} ref={box} role="img" aria-label={label} />
     </>
   );
+}
+
+/** The colour of a chart's k-th line. */
+export function seriesOf(theme: Theme, k: number): string {
+  const colours = theme === 'light' ? SERIES_LIGHT : SERIES;
+  return colours[k % colours.length];
+}
+
+/** A colour as a canvas takes it: what theme.css calls it is looked up. */
+function inked(colour: string): string {
+  const name = /^var\((--[\w-]+)\)$/.exec(colour)?.[1];
+  return name ? getComputedStyle(document.documentElement).getPropertyValue(name).trim() : colour;
 }
 
 /** Aligns the lines on one time axis, with nulls where a gap is to be seen. */
@@ -129,6 +144,7 @@ export function columns(lines: readonly ChartLine[], gap: number, band: boolean)
 function options(
   host: HTMLElement,
   lang: Language,
+  theme: Theme,
   digits: number,
   band: boolean,
   labels: string[],
@@ -142,7 +158,7 @@ function options(
   const font = '11.5px "Be Vietnam Pro", sans-serif';
   const series: uPlot.Series[] = [{}];
   labels.forEach((label, k) => {
-    const stroke = SERIES[k % SERIES.length];
+    const stroke = seriesOf(theme, k);
     if (band && k === 0) {
       const edge = { stroke: 'transparent', points: { show: false }, width: 0 };
       series.push({ ...edge, label: 'max' }, { ...edge, label: 'min' });
@@ -150,9 +166,9 @@ function options(
     series.push({ label, stroke, width: 1.7, points: { show: false } });
   });
   const axis: uPlot.Axis = {
-    stroke: GREY.faint,
+    stroke: () => inked('var(--chart-axis)'),
     font,
-    grid: { stroke: '#1a242e', width: 1 },
+    grid: { stroke: () => inked('var(--chart-grid)'), width: 1 },
     ticks: { show: false },
   };
   return {
@@ -236,8 +252,9 @@ function drawThresholds(u: uPlot, thresholds: readonly ChartThreshold[], font: s
   for (const t of thresholds) {
     const y = u.valToPos(t.value, 'y', true);
     if (y < bbox.top || y > bbox.top + bbox.height) continue;
-    ctx.strokeStyle = t.colour;
-    ctx.fillStyle = t.colour;
+    const colour = inked(t.colour);
+    ctx.strokeStyle = colour;
+    ctx.fillStyle = colour;
     ctx.lineWidth = ratio;
     ctx.setLineDash([6 * ratio, 4 * ratio]);
     ctx.beginPath();

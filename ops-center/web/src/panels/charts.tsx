@@ -6,7 +6,7 @@ import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
 import { STALE_AFTER } from '../live/city.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { fallen } from '../live/rain.ts';
-import { PRIORITY } from '../palette.ts';
+import { PRIORITY_TEXT } from '../palette.ts';
 import type { Wall } from '../wall.ts';
 import { Chart, type ChartLine, type ChartThreshold } from './chart.tsx';
 import { reason, useWall } from './context.ts';
@@ -46,7 +46,7 @@ export function RiverChart() {
         .filter((r) => device !== undefined && concerns(r, 'water_level', device, profile))
         .map((r) => ({
           value: r.threshold,
-          colour: PRIORITY[r.priority],
+          colour: PRIORITY_TEXT[r.priority],
           label: `${labelOf(r.name, lang, r.id)} ${number(lang, r.threshold, 2)}`,
         })),
     [rules, lang, device, profile],

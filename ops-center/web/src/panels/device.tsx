@@ -7,7 +7,7 @@ import { needsAcknowledge } from '../live/alarms.ts';
 import { Fresh } from '../live/city.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { Quality } from '../live/frame.ts';
-import { PRIORITY, SERIES } from '../palette.ts';
+import { PRIORITY_TEXT } from '../palette.ts';
 import { title } from './alarmlist.tsx';
 import { Chart } from './chart.tsx';
 import { ChartBody, start } from './charts.tsx';
@@ -100,7 +100,7 @@ export function DevicePanel({ id }: { id: string }) {
     .filter((r) => concerns(r, quantity, id, profile?.name))
     .map((r) => ({
       value: r.threshold,
-      colour: PRIORITY[r.priority],
+      colour: PRIORITY_TEXT[r.priority],
       label: t('chart.threshold', { value: number(lang, r.threshold, info?.digits ?? 1) }),
     }));
   const fresh = index === undefined ? Fresh.Never : city.fresh[index];
@@ -227,7 +227,7 @@ export function DevicePanel({ id }: { id: string }) {
 
         <ul className="lines" aria-hidden="true">
           <li>
-            <i style={{ background: SERIES[0] }} /> {t('chart.mean')}
+            <i style={{ background: 'var(--text)' }} /> {t('chart.mean')}
           </li>
           <li>
             <i className="range" /> {t('chart.range')}

@@ -5,7 +5,7 @@ import { age, number, percent, signed } from '../format.ts';
 import { type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import type { Figures } from '../live/figures.ts';
-import { PRIORITY } from '../palette.ts';
+import { PRIORITY_TEXT } from '../palette.ts';
 import type { Wall } from '../wall.ts';
 import { useWall } from './context.ts';
 import { Sparkline } from './sparkline.tsx';
@@ -46,7 +46,7 @@ export function FigureRow() {
     <section className="figures">
       {tiles(wall, figures, thresholds, lang, t).map((tile) => {
         const stale = tile.stale === true;
-        const colour = tile.severity ? PRIORITY[tile.severity] : undefined;
+        const colour = tile.severity ? PRIORITY_TEXT[tile.severity] : undefined;
         const device = tile.device;
         const body = (
           <>

@@ -342,7 +342,7 @@ function Legend() {
       ))}
       <li>
         <svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true">
-          <path d="M9 2 16 9 9 16 2 9Z" fill="none" stroke="#fff" strokeWidth="1.8" />
+          <path d="M9 2 16 9 9 16 2 9Z" fill="none" stroke="var(--strong)" strokeWidth="1.8" />
         </svg>
         {t('legend.unack')}
       </li>
@@ -353,7 +353,7 @@ function Legend() {
             cy="9"
             r="6"
             fill="none"
-            stroke="#93a4b4"
+            stroke="var(--bar)"
             strokeWidth="1.6"
             strokeDasharray="4.7 4.7"
           />
@@ -362,13 +362,13 @@ function Legend() {
       </li>
       <li>
         <svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true">
-          <circle cx="9" cy="9" r="5" fill="none" stroke="#93a4b4" strokeWidth="1.8" />
+          <circle cx="9" cy="9" r="5" fill="none" stroke="var(--bar)" strokeWidth="1.8" />
         </svg>
         {t('legend.late')}
       </li>
       <li>
         <svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true">
-          <circle cx="9" cy="9" r="4" fill="#93a4b4" />
+          <circle cx="9" cy="9" r="4" fill="var(--bar)" />
         </svg>
         {t('legend.normal')}
       </li>

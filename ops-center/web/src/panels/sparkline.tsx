@@ -1,5 +1,11 @@
 /** The shape of the last minutes of a figure, without axes: the number beside it is the value. */
-export function Sparkline({ values, colour = '#7f93a6' }: { values: readonly number[]; colour?: string }) {
+export function Sparkline({
+  values,
+  colour = 'var(--spark)',
+}: {
+  values: readonly number[];
+  colour?: string;
+}) {
   const w = 92;
   const h = 30;
   if (values.length < 3) return <svg className="sparkline" width={w} height={h} aria-hidden="true" />;
@@ -22,8 +28,14 @@ export function Sparkline({ values, colour = '#7f93a6' }: { values: readonly num
   const end = points.slice(points.lastIndexOf(' ') + 1).split(',');
   return (
     <svg className="sparkline" width={w} height={h} viewBox={`0 0 ${w} ${h}`} aria-hidden="true">
-      <polyline points={points} fill="none" stroke={colour} strokeWidth="1.6" strokeLinejoin="round" />
-      <circle cx={end[0]} cy={end[1]} r="2.2" fill={colour} />
+      <polyline
+        points={points}
+        fill="none"
+        style={{ stroke: colour }}
+        strokeWidth="1.6"
+        strokeLinejoin="round"
+      />
+      <circle cx={end[0]} cy={end[1]} r="2.2" style={{ fill: colour }} />
     </svg>
   );
 }

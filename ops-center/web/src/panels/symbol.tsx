@@ -1,5 +1,5 @@
 import type { ReactElement } from 'react';
-import { PRIORITY, PRIORITY_INK } from '../palette.ts';
+import { PRIORITY, PRIORITY_INK, PRIORITY_TEXT } from '../palette.ts';
 
 const SHAPES: ReactElement[] = [
   <path key="1" d="M12 1 23 12 12 23 1 12Z" />,
@@ -19,10 +19,16 @@ export function PrioritySymbol({
   quiet?: boolean;
 }) {
   return (
-    <svg className="symbol" width={size} height={size} viewBox="0 0 24 24" aria-hidden="true">
+    <svg
+      className={quiet ? 'symbol' : 'symbol full'}
+      width={size}
+      height={size}
+      viewBox="0 0 24 24"
+      aria-hidden="true"
+    >
       <g
         fill={quiet ? 'none' : PRIORITY[priority]}
-        stroke={PRIORITY[priority]}
+        stroke={quiet ? PRIORITY_TEXT[priority] : PRIORITY[priority]}
         strokeWidth={quiet ? 1.8 : 0}
         strokeLinejoin="round"
       >
@@ -34,7 +40,7 @@ export function PrioritySymbol({
         textAnchor="middle"
         fontSize="12"
         fontWeight="700"
-        fill={quiet ? PRIORITY[priority] : PRIORITY_INK[priority]}
+        fill={quiet ? PRIORITY_TEXT[priority] : PRIORITY_INK[priority]}
       >
         {priority}
       </text>
