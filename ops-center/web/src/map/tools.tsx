@@ -255,21 +255,24 @@ export function PickedList({
 export function DropLayer({ map, children }: { map: CityMap | undefined; children: ReactNode }) {
   const { t } = useLanguage();
   const [over, setOver] = useState(false);
-  const [note, setNote] = useState('');
+  // What there is to say, not its words: the language may change under it.
+  const [taken, setTaken] = useState<{ name: string; error?: unknown }>();
   const take = async (file: File) => {
     try {
       const name = file.name.replace(/\.(geo)?json$/i, '').slice(0, 60) || 'GeoJSON';
       map?.import(name, readLayer(await file.text()));
-      setNote(t('map.dropped', { name }));
+      setTaken({ name });
     } catch (error) {
-      setNote(
-        t('map.dropFailed', {
-          name: file.name,
-          reason: error instanceof NoLayer ? t(`map.drop.${error.why}`) : reason(t, error),
-        }),
-      );
+      setTaken({ name: file.name, error });
     }
   };
+  const told = ({ name, error }: { name: string; error?: unknown }) =>
+    error === undefined
+      ? t('map.dropped', { name })
+      : t('map.dropFailed', {
+          name,
+          reason: error instanceof NoLayer ? t(`map.drop.${error.why}`) : reason(t, error),
+        });
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: a file is dropped with a pointer; the layer panel says so
     <div
@@ -287,10 +290,15 @@ export function DropLayer({ map, children }: { map: CityMap | undefined; childre
     >
       {children}
       {over && <p className="map-note">{t('map.dropHere')}</p>}
-      {note && (
+      {taken && (
         <p className="drop-note" role="status">
-          {note}{' '}
-          <button type="button" className="icon" aria-label={t('device.close')} onClick={() => setNote('')}>
+          {told(taken)}{' '}
+          <button
+            type="button"
+            className="icon"
+            aria-label={t('device.close')}
+            onClick={() => setTaken(undefined)}
+          >
             ×
           </button>
         </p>
