@@ -41,6 +41,7 @@ import (
 	"vonglau/ops-center/drill"
 	"vonglau/ops-center/live"
 	"vonglau/ops-center/notify"
+	"vonglau/ops-center/replay"
 	"vonglau/ops-center/scene"
 	"vonglau/ops-center/warning"
 )
@@ -119,6 +120,8 @@ type Options struct {
 	// origins that their panels may show.
 	Scenes *scene.Scenes
 	Frames []string
+	// Replays are the time machine; nil for a server without.
+	Replays *replay.Replays
 	// Warnings are the public messages, Drills the exercises; nil for a server
 	// without.
 	Warnings *warning.Chain
@@ -258,6 +261,7 @@ func build(opt Options) (*api, error) {
 	a.liveRoutes()
 	a.subscriptionRoutes()
 	a.sceneRoutes()
+	a.replayRoutes()
 	if err := a.wallRoutes(); err != nil {
 		return nil, err
 	}

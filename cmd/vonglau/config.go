@@ -30,6 +30,7 @@ type Config struct {
 	Series  SeriesConfig  `yaml:"series"`
 	Bridge  BridgeConfig  `yaml:"bridge"`
 	Live    LiveConfig    `yaml:"live"`
+	Replay  ReplayConfig  `yaml:"replay"`
 	Alarms  AlarmsConfig  `yaml:"alarms"`
 	// Figures says what key figures should be.
 	Figures FiguresConfig `yaml:"figures"`
@@ -159,6 +160,7 @@ func DefaultConfig() Config {
 		Alarms:   defaultAlarms(),
 		Figures:  defaultFigures(),
 		Live:     LiveConfig{Rate: 4, Screens: 500},
+		Replay:   defaultReplay(),
 		Outbound: OutboundConfig{Allow: []string{}},
 		Mail:     defaultMail(),
 		Wall:     defaultWall(),
@@ -268,6 +270,7 @@ func (c *Config) Check() error {
 	c.OIDC.check(bad)
 	c.Audit.check(bad)
 	c.Wall.check(bad)
+	c.Replay.check(bad)
 	if c.Series.Influx.URL != "" && c.Series.Influx.Bucket == "" {
 		bad("series.influx.bucket: name the bucket (for InfluxDB 1.8: database/retention-policy)")
 	}

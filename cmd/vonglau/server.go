@@ -37,6 +37,7 @@ import (
 	"vonglau/ops-center/drill"
 	"vonglau/ops-center/live"
 	"vonglau/ops-center/notify"
+	"vonglau/ops-center/replay"
 	"vonglau/ops-center/scene"
 	"vonglau/ops-center/warning"
 	"vonglau/ops-center/web"
@@ -81,6 +82,7 @@ type Server struct {
 	access    *access.Access
 	hub       *live.Hub
 	scenes    *scene.Scenes
+	replays   *replay.Replays
 	recent    *devices.Evidence
 	inbox     *devices.Inbox
 	gate      *ingest.Gate
@@ -124,7 +126,7 @@ func newServer(ctx context.Context, cfg Config, log *slog.Logger, clock clock) (
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	for _, open := range []func(context.Context) error{
-		s.openJournal, s.openRegister, s.openTrust, s.openEnrolment, s.openNetwork, s.openLayers, s.openSeries, s.openShift, s.openAlarms, s.openWarnings, s.openNotify, s.openAccess, s.openAudit, s.openScenes, s.openLive, s.openDoors, s.openAPI,
+		s.openJournal, s.openRegister, s.openTrust, s.openEnrolment, s.openNetwork, s.openLayers, s.openSeries, s.openShift, s.openAlarms, s.openWarnings, s.openNotify, s.openAccess, s.openAudit, s.openScenes, s.openLive, s.openReplays, s.openDoors, s.openAPI,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -273,19 +275,12 @@ func (s *Server) openLive(ctx context.Context) (err error) {
 	return err
 }
 
-// showAlarm hands an alarm to the walls, in the API's own form.
+// showAlarm hands an alarm to the walls.
 func (s *Server) showAlarm(a alert.Alarm) {
-	raw, err := json.Marshal(a)
+	shown, err := s.alarmOnWall(a)
 	if err != nil {
-		s.log.Error("an alarm cannot be shown", "alarm", a.ID, "error", err)
+		s.log.Error("an alarm cannot be shown", "error", err)
 		return
-	}
-	shown := live.Alarm{
-		ID: a.ID, Device: a.Device, Priority: uint8(a.Priority), Open: a.State != alert.Normal, Raised: a.Raised, JSON: raw,
-	}
-	shown.Department, shown.Wards = opscenter.AlarmBounds(s.register, &a)
-	if a.State.Colours() {
-		shown.Severity = shown.Priority
 	}
 	s.hub.ApplyAlarm(shown)
 }
@@ -632,7 +627,7 @@ func (s *Server) openAPI(context.Context) (err error) {
 		Register: s.register, Departments: s.heads, Issuer: s.trust, Enrolment: s.enrolment, Catalogue: s.register.Catalogue(), Layers: s.layers, Hub: s.hub, Access: s.access, Commands: s.commands,
 		Images: s.images, Campaigns: s.campaigns, Notify: s.notify, States: s.states,
 		History: history{s.store}, Alarms: s.alarms, RuleBook: s.alarms, Life: s.alarms, Shift: s.shift, Refusals: s.recent, Inbox: s.inbox, Network: s.network, Prefixes: s.prefixes, OverBounds: s.gate.OverBounds, RoundTrip: s.roundTrip, Status: s.status, Ready: s.ready,
-		Scenes: s.scenes, Frames: s.cfg.Wall.Frames, Figures: s.cfg.Figures.targets(),
+		Scenes: s.scenes, Frames: s.cfg.Wall.Frames, Replays: s.replays, Figures: s.cfg.Figures.targets(),
 		Record: s.audit.record, Names: s.audit.names, Security: s.audit.security, Erase: s.erase, Hosts: s.hosts(), HSTS: s.hsts(),
 		Warnings: s.warnings, Drills: s.drills,
 		Resume: s.journal.Resume, Extra: routes, Calendar: calendar, Now: s.clock.now, Version: version,

@@ -52,6 +52,11 @@ type Options struct {
 	Health func() Health
 	// Displays decides what named screens show; nil for a house without.
 	Displays Displays
+	// Now is the clock by which devices fall silent and screens count ages;
+	// time.Now when nil.
+	Now func() time.Time
+	// Replay makes this a hub that shows the past.
+	Replay *Replay
 	// Build names the wall's files that this server has: a screen that was loaded
 	// from others starts anew.
 	Build string
@@ -109,6 +114,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	switch {
 	case o.Tick < 10*time.Millisecond || o.Tick > 10*time.Second:
@@ -173,6 +181,8 @@ type Hub struct {
 	armed    bool     // wake was sent and the flush has not come
 	snap     *tick
 	screens  map[*screen]struct{}
+	told     map[string]*told // standing messages, by kind
+	tellings uint64
 	started  bool
 	stopped  bool
 }
@@ -276,13 +286,13 @@ func (h *Hub) run() {
 			h.flush(last)
 		case now := <-second.C:
 			h.mu.Lock()
-			changed := h.state.sweep(now)
+			changed := h.state.sweep(h.opt.Now())
 			h.armLocked(changed || h.state.dictDirty)
 			h.mu.Unlock()
 			total := h.applied.Load()
 			rate := float64(total-before) / max(now.Sub(lastBeat).Seconds(), 0.001)
 			before, lastBeat = total, now
-			h.heartbeat(now, rate)
+			h.heartbeat(rate)
 		}
 	}
 }
@@ -444,17 +454,18 @@ func (h *Hub) snapshot() *tick {
 }
 
 // heartbeat makes the message of this second and has it sent.
-func (h *Hub) heartbeat(now time.Time, rate float64) {
+func (h *Hub) heartbeat(rate float64) {
 	health := h.opt.Health()
 	h.mu.RLock()
 	seq := h.seq
 	h.mu.RUnlock()
 	body := marshal(heartbeatMessage{
-		Type: "heartbeat", Seq: seq, Now: now.UnixMilli(), Lag: health.Lag,
+		Type: "heartbeat", Seq: seq, Now: h.opt.Now().UnixMilli(), Lag: health.Lag,
 		Ingest:  ingestHealth{PerSecond: math.Round(rate*10) / 10},
 		Journal: journalHealth{Level: health.Journal, Reason: health.JournalReason},
 		Series:  seriesHealth{OK: health.SeriesOK, Backlog: health.Backlog},
 		Flood:   health.Flood,
+		Replay:  h.replayState(),
 	})
 	msg, err := websocket.NewPreparedMessage(websocket.TextMessage, body)
 	if err != nil {

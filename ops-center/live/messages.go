@@ -25,16 +25,17 @@ const (
 )
 
 type helloMessage struct {
-	Type        string `json:"type"`
-	Hub         string `json:"hub"`
-	Seq         uint64 `json:"seq"`
-	Dict        uint32 `json:"dict"`
-	Now         int64  `json:"now"` // ms
-	HeartbeatMs int    `json:"heartbeatMs"`
-	TickMs      int64  `json:"tickMs"`
-	Resumed     bool   `json:"resumed"`
-	Build       string `json:"build,omitempty"`
-	Screen      string `json:"screen,omitempty"`
+	Type        string       `json:"type"`
+	Hub         string       `json:"hub"`
+	Seq         uint64       `json:"seq"`
+	Dict        uint32       `json:"dict"`
+	Now         int64        `json:"now"` // ms
+	HeartbeatMs int          `json:"heartbeatMs"`
+	TickMs      int64        `json:"tickMs"`
+	Resumed     bool         `json:"resumed"`
+	Build       string       `json:"build,omitempty"`
+	Screen      string       `json:"screen,omitempty"`
+	Replay      *ReplayState `json:"replay,omitempty"`
 }
 
 type heartbeatMessage struct {
@@ -46,6 +47,7 @@ type heartbeatMessage struct {
 	Journal journalHealth `json:"journal"`
 	Series  seriesHealth  `json:"series"`
 	Flood   *Flood        `json:"flood,omitempty"`
+	Replay  *ReplayState  `json:"replay,omitempty"`
 }
 
 type ingestHealth struct {
@@ -115,6 +117,8 @@ type request struct {
 	View       *[4]float64     `json:"view"`
 	Quantities []string        `json:"quantities"`
 	Alarms     *alarmFilter    `json:"alarms"`
+	At         int64           `json:"at"`    // of a seek, ms
+	Speed      float64         `json:"speed"` // of a speed
 }
 
 type alarmFilter struct {

@@ -78,10 +78,12 @@ type screen struct {
 	own     bool        // it is that display's own screen, and speaks for it
 	scenes  bool        // it is sent scenes
 	due     atomic.Bool // the scene is another now
+	again   atomic.Bool // all that was sent is void: a snapshot comes
 
 	// Of the writer alone:
 	sub     Subscription
 	cursor  uint64
+	heed    uint64 // of the standing messages
 	beat    *heartbeat
 	patient time.Time // what was sent last is on the line until about then
 }
@@ -318,8 +320,10 @@ func (s *screen) read() (code int, reason string) {
 			s.nudge()
 		case "health":
 			s.report(body)
+		case "play", "pause", "seek", "speed":
+			s.steer(&req)
 		case "ping":
-			s.answer(pongMessage{Type: "pong", ID: req.ID, Now: now.UnixMilli()})
+			s.answer(pongMessage{Type: "pong", ID: req.ID, Now: s.hub.opt.Now().UnixMilli()})
 		default:
 			s.answer(errorMessage{Type: "error", Code: 400, Message: fmt.Sprintf("unknown type %.40q", req.Type)})
 		}
@@ -406,8 +410,9 @@ func (s *screen) greet(since uint64, resume bool) error {
 	seq, dict := h.seq, h.state.dict
 	h.mu.RUnlock()
 	hello := helloMessage{
-		Type: "hello", Hub: h.id, Seq: seq, Dict: dict, Now: time.Now().UnixMilli(),
+		Type: "hello", Hub: h.id, Seq: seq, Dict: dict, Now: h.opt.Now().UnixMilli(),
 		HeartbeatMs: 1000, TickMs: h.opt.Tick.Milliseconds(), Resumed: resume, Build: h.opt.Build, Screen: s.who.Screen,
+		Replay: h.replayState(),
 	}
 	if resume {
 		hello.Seq = since
@@ -416,6 +421,9 @@ func (s *screen) greet(since uint64, resume bool) error {
 		return err
 	}
 	if err := s.scene(); err != nil {
+		return err
+	}
+	if err := s.listen(); err != nil {
 		return err
 	}
 	if resume {
@@ -457,7 +465,15 @@ func (s *screen) drain() error {
 				return err
 			}
 		}
+		if s.again.Swap(false) {
+			if err := s.snapshot(); err != nil {
+				return err
+			}
+		}
 		ticks, ok := h.since(s.cursor)
+		if !ok && s.again.Load() {
+			continue
+		}
 		if !ok {
 			return errSlow
 		}
@@ -481,6 +497,9 @@ func (s *screen) drain() error {
 		s.cursor = t.last
 	}
 	if err := s.scene(); err != nil {
+		return err
+	}
+	if err := s.listen(); err != nil {
 		return err
 	}
 	for {
