@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,27 +59,72 @@ func TestProgramWall(t *testing.T) {
 		_ = fleet.Wait()
 	})
 
+	browse(t, p, 8*time.Minute, "wall.mjs", "--token", p.token, "--devices", "400", "--alarms", "1", "--within", "90", "--chromium", chromium)
+	if t.Failed() {
+		city, _ := os.ReadFile(log.Name())
+		t.Logf("the city: %s", city[max(0, len(city)-500):])
+	}
+}
+
+// browse runs a browser's look at a running server, which is a script of
+// ops-center/web/test/e2e. VONGLAU_SHOTS keeps its pictures.
+func browse(t *testing.T, p *process, patience time.Duration, script string, args ...string) {
+	t.Helper()
 	shots := os.Getenv("VONGLAU_SHOTS")
 	if shots == "" {
 		shots = t.TempDir()
 	}
-	browser := exec.Command("node", "test/e2e/wall.mjs", "--url", "http://"+p.addr.HTTP, "--token", p.token,
-		"--devices", "400", "--alarms", "1", "--within", "90", "--shots", shots, "--chromium", chromium)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	args = append([]string{"test/e2e/" + script, "--url", "http://" + p.addr.HTTP, "--shots", shots}, args...)
+	browser := exec.CommandContext(ctx, "node", args...)
 	browser.Dir = "../../ops-center/web"
-	done := make(chan struct{})
-	var out []byte
-	go func() { out, err = browser.CombinedOutput(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(8 * time.Minute):
-		_ = browser.Process.Kill()
-		<-done
-	}
-	if err != nil {
-		city, _ := os.ReadFile(log.Name())
-		t.Fatalf("the browser: %v\n%s\nthe city: %s", err, out, city[max(0, len(city)-500):])
-	}
+	browser.WaitDelay = 10 * time.Second
+	out, err := browser.CombinedOutput()
 	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("the browser: %v", err)
+	}
+}
+
+// TestProgramDisplayLife is a display's life: an alarm takes it over and gives it
+// back, a camera's page is shut in its frame, night dims it.
+func TestProgramDisplayLife(t *testing.T) {
+	tool(t, "node")
+	chromium := tool(t, "chromium", "chromium-browser", "google-chrome")
+	dir := t.TempDir()
+	frames := freePort(t)
+	config := filepath.Join(dir, "vonglau.yaml")
+	text := fmt.Sprintf("wall:\n  frames: [\"http://localhost:%s\"]\n", frames)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startProcess(t, dir, "--config", config)
+	requireWall(t, p)
+	rules := filepath.Join(dir, "rules.yaml")
+	text = `version: 1
+rules:
+  - id: smog
+    name: { vi: "Bụi mịn cao", en: "High fine dust" }
+    priority: 1
+    owner: env
+    head: Lê Văn Cường
+    basis: a test
+    category: Env
+    message: { vi: "Bụi mịn {value}", en: "Fine dust {value}" }
+    response: { vi: "Cảnh báo người dân", en: "Warn people" }
+    procedure: { vi: ["Kiểm tra trạm"], en: ["Check the station"] }
+    scope: { profiles: [air-quality] }
+    when: { threshold: { quantity: pm25, above: 100, clear: 90 } }
+`
+	if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.must("department", "set", "env", "--head", "Lê Văn Cường")
+	p.must("rule", "apply", rules)
+	station := p.enrol("aq-hall", "air-quality", "106.168,20.434")
+	browse(t, p, 3*time.Minute, "screens.mjs", "--token", p.token, "--chromium", chromium,
+		"--display", p.display("hall-1"), "--device", "aq-hall", "--device-token", station, "--frame", frames)
 }
 
 // requireWall skips when the wall is not built into the program; under `make

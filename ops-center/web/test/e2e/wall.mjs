@@ -86,7 +86,7 @@ page.on('console', (m) => {
   if (excused || (m.type() !== 'error' && m.type() !== 'warning')) return;
   // Said by headless Chromium about its software renderer, not about the page.
   if (/GPU stall|GL Driver Message|swiftshader/i.test(m.text())) return;
-  complaints.push(`${m.type()}: ${m.text()}`);
+  complaints.push(`${m.type()}: ${m.text()} ${m.location().url}`);
 });
 page.on('pageerror', (e) => complaints.push(`exception: ${e.stack}`));
 page.on('request', (r) => {
