@@ -345,7 +345,7 @@ func concrete(pattern string) (method, path string) {
 	if !ok {
 		return "GET", "/no/such/thing"
 	}
-	path = strings.NewReplacer("{$}", "", "{id}", "a-1", "{layer}", "wards", "{name}", "wards", "{z}", "1", "{x}", "0", "{y}", "0.mvt").Replace(path)
+	path = strings.NewReplacer("{$}", "", "{id}", "a-1", "{layer}", "wards", "{name}", "wards", "{z}", "1", "{x}", "0", "{y}", "0.mvt", "{n}", "1", "{credential}", "1", "{command}", "c1", "{delivery}", "d1", "{action}", "pause", "{account}", "nobody", "{file}", "x.xml").Replace(path)
 	return method, path
 }
 
