@@ -55,8 +55,9 @@ export function PageMenu({ session }: { session: Pick<Session, 'name' | 'permiss
   );
   return (
     <>
-      <button type="button" className="chip menu" popoverTarget="pages" aria-label={t('shell.pages')}>
-        <i aria-hidden="true">☰</i> {session.name}
+      <button type="button" className="chip menu" popoverTarget="pages" title={t('shell.pages')}>
+        <i aria-hidden="true">☰</i> <span className="aside">{t('shell.pages')}, </span>
+        {session.name}
       </button>
       <nav id="pages" className="pages" popover="auto" aria-label={t('shell.pages')}>
         {open.map(([name, at]) => (
