@@ -610,6 +610,36 @@ export class DemoServer {
         }),
       );
     }
+    if (path === '/v1/thresholds') {
+      const limit = (level, vi, en, value) => ({
+        set: 'river',
+        level,
+        name: { vi, en },
+        subject: `device:${url.searchParams.get('device')}`,
+        quantity: 'water_level',
+        value,
+        unit: 'm',
+        basis: 'Quyết định mô phỏng 05/QĐ',
+        authority: 'Thành phố mô phỏng',
+        validFrom: '2020-02-01',
+      });
+      // The first gauge has levels of its own; the others nobody has decided on.
+      const own = url.searchParams.get('device') === 'WL-0001';
+      return send(
+        200,
+        JSON.stringify({
+          limits: own
+            ? [
+                limit('bd1', 'BĐ I', 'Level I', 2.4),
+                limit('bd2', 'BĐ II', 'Level II', 2.9),
+                limit('bd3', 'BĐ III', 'Level III', 3.6),
+              ]
+            : [],
+          stations: [],
+          at: new Date().toISOString(),
+        }),
+      );
+    }
     const ack = /^\/v1\/alarms\/([^/]+)\/acknowledge$/.exec(path);
     if (ack && request.method === 'POST') {
       const alarm = this.alarms.get(ack[1]);

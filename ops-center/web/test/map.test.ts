@@ -2,12 +2,41 @@ import { describe, expect, test } from 'vitest';
 import { City } from '../src/live/city.ts';
 import { alongStreet, areaOf, distance, lengthOf, metresPerPixel, scaleBar } from '../src/map/geometry.ts';
 import { NoLayer, readLayer } from '../src/map/layers/own.ts';
+import type { Limit } from '../src/map/mapapi.ts';
 import { fileName } from '../src/map/print.ts';
-import { along, nearest, type Station, standing } from '../src/map/profile.ts';
+import { along, marksOf, nearest, type Station, standing } from '../src/map/profile.ts';
 import { AQI, classOf, nice, scaleOf } from '../src/map/scales.ts';
 import { DeviceSearch, fold } from '../src/map/search.ts';
 import { check, OVERLAYS, orderOf } from '../src/map/settings.ts';
 import { BASE_LAYERS, baseStyle, LIGHT, themed } from '../src/map/style.ts';
+
+describe('the marks of a river gauge', () => {
+  const limit = (level: string, value: number | null, more: Partial<Limit> = {}): Limit => ({
+    level,
+    name: { vi: level.toUpperCase() },
+    value,
+    basis: 'QĐ 05/2020/QĐ-TTg',
+    authority: 'Thủ tướng Chính phủ',
+    ...more,
+  });
+  const rules = [{ name: 'quy tắc', level: 9 }];
+  const say = (name: { vi?: string }, otherwise: string) => name.vi ?? otherwise;
+
+  test('are those decided for it, lowest first, with their basis', () => {
+    expect(marksOf([limit('bd2', 3), limit('bd1', 2.5), limit('bd3', null)], rules, say)).toEqual({
+      marks: [
+        { name: 'BD1', level: 2.5 },
+        { name: 'BD2', level: 3 },
+      ],
+      basis: ['QĐ 05/2020/QĐ-TTg, Thủ tướng Chính phủ'],
+    });
+  });
+
+  test('are those of the rules when nothing that counts is decided', () => {
+    const none = [limit('bd1', null), limit('h', 2, { average: '24h' }), limit('low', 0.4, { below: true })];
+    expect(marksOf(none, rules, say)).toEqual({ marks: rules, basis: [] });
+  });
+});
 
 describe('measuring', () => {
   test('a degree of latitude, a known square', () => {

@@ -1,4 +1,5 @@
 import { get } from '../api.ts';
+import type { Label } from '../live/dictionary.ts';
 import type { Stat } from './settings.ts';
 
 /** The part of the HTTP API that only maps read. */
@@ -44,6 +45,18 @@ export interface PlaceFound {
   box: [number, number, number, number];
 }
 
+/** A level that somebody with the right to do so has set. */
+export interface Limit {
+  level: string;
+  name: Label;
+  value: number | null;
+  to?: number | null;
+  average?: string;
+  below?: boolean;
+  basis: string;
+  authority: string;
+}
+
 export interface TrackPoint {
   time: string;
   at: [number, number];
@@ -83,6 +96,12 @@ export const mapApi = {
   async places(q: string, signal?: AbortSignal): Promise<PlaceFound[]> {
     const query = new URLSearchParams({ q, limit: '8' });
     return (await get<{ places: PlaceFound[] }>(`/v1/places?${query}`, signal)).places;
+  },
+
+  /** What binds a device at a moment; the nearest of each level. */
+  async limits(device: string, quantity: string, at: number, signal?: AbortSignal): Promise<Limit[]> {
+    const query = new URLSearchParams({ device, quantity, at: new Date(at).toISOString() });
+    return (await get<{ limits: Limit[] | null }>(`/v1/thresholds?${query}`, signal)).limits ?? [];
   },
 
   async track(device: string, hours: number, signal?: AbortSignal): Promise<TrackPoint[]> {

@@ -1,3 +1,6 @@
+import type { Label } from '../live/dictionary.ts';
+import type { Limit } from './mapapi.ts';
+
 /** A river station with what it stands at and the levels that are set for it. */
 export interface Station {
   device: string;
@@ -7,7 +10,36 @@ export interface Station {
   level: number | undefined;
   stale: boolean;
   /** Alarm levels, lowest first; one that is not set is not here. */
-  marks: { name: string; level: number }[];
+  marks: Mark[];
+}
+
+export interface Mark {
+  name: string;
+  level: number;
+}
+
+/**
+ * The marks of a station: what was decided for it, else what the alarm rules
+ * say. A level nobody has told yet, one of an average and one that low water
+ * crosses are no marks of a river's rise. Basis names who decided by what.
+ */
+export function marksOf(
+  limits: readonly Limit[],
+  rules: readonly Mark[],
+  say: (name: Label, otherwise: string) => string,
+): { marks: Mark[]; basis: string[] } {
+  const decided = limits.filter((l) => l.value !== null && !l.average && !l.below);
+  const from =
+    decided.length > 0
+      ? decided.map((l) => ({ name: say(l.name, l.level), level: l.value as number }))
+      : [...rules];
+  const seen = new Set<number>();
+  return {
+    marks: from
+      .sort((a, b) => a.level - b.level)
+      .filter((m) => !seen.has(m.level) && seen.add(m.level) !== undefined),
+    basis: [...new Set(decided.map((l) => [l.basis, l.authority].filter(Boolean).join(', ')))],
+  };
 }
 
 /**

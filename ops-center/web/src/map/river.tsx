@@ -1,3 +1,4 @@
+import { useEffect, useState } from 'react';
 import { concerns } from '../api.ts';
 import { useCell } from '../cell.ts';
 import { number } from '../format.ts';
@@ -5,7 +6,8 @@ import { useLanguage } from '../i18n/index.ts';
 import { Fresh } from '../live/city.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { useSecond, useWall } from '../panels/context.ts';
-import { along, nearest, type Station, standing } from './profile.ts';
+import { type Limit, mapApi } from './mapapi.ts';
+import { along, marksOf, nearest, type Station, standing } from './profile.ts';
 
 const W = 640;
 const H = 250;
@@ -15,6 +17,28 @@ const BOTTOM = 70;
 const UNDER = 1.2;
 const OVER = 0.7;
 
+/** More stations than these are no picture of one river. */
+const MOST = 24;
+const HOUR = 3_600_000;
+
+/** What is in force for each station at an hour; one that could not be asked has none. */
+function useLimits(devices: readonly string[], hour: number): ReadonlyMap<string, Limit[]> {
+  const [limits, set] = useState<ReadonlyMap<string, Limit[]>>(new Map());
+  const key = devices.join('\n');
+  useEffect(() => {
+    const abort = new AbortController();
+    const asked = key ? key.split('\n') : [];
+    void Promise.allSettled(
+      asked.map((d) => mapApi.limits(d, 'water_level', hour * HOUR, abort.signal)),
+    ).then((answers) => {
+      if (abort.signal.aborted) return;
+      set(new Map(answers.flatMap((a, i) => (a.status === 'fulfilled' ? [[asked[i], a.value]] : []))));
+    });
+    return () => abort.abort();
+  }, [key, hour]);
+  return limits;
+}
+
 /** The river from station to station, each by its own alarm levels. */
 export function RiverProfile({ onClose }: { onClose: () => void }) {
   const wall = useWall();
@@ -22,26 +46,39 @@ export function RiverProfile({ onClose }: { onClose: () => void }) {
   useSecond();
   const rules = useCell(wall.thresholds);
   const { city } = wall;
-  const stations: Station[] = [];
-  for (const c of city.of('water_level')) {
+  const gauges = [...city.of('water_level')]
+    .filter((c) => {
+      const d = city.deviceOf[c];
+      return city.profileOf(d)?.class === 'water' && city.placed[d] === 1 && city.hidden[d] === 0;
+    })
+    .slice(0, MOST);
+  const limits = useLimits(
+    gauges.map((c) => city.id[city.deviceOf[c]]),
+    Math.floor(wall.clock.now() / HOUR),
+  );
+  const bases = new Set<string>();
+  let byRules = false;
+  const stations = gauges.map((c): Station => {
     const d = city.deviceOf[c];
-    const profile = city.profileOf(d);
-    if (profile?.class !== 'water' || !city.placed[d] || city.hidden[d]) continue;
-    const seen = new Set<number>();
-    stations.push({
+    const { marks, basis } = marksOf(
+      limits.get(city.id[d]) ?? [],
+      rules
+        .filter((r) => concerns(r, 'water_level', city.id[d], city.profileOf(d)?.name ?? ''))
+        .map((r) => ({ name: labelOf(r.name, lang, r.id), level: r.threshold })),
+      (name, otherwise) => labelOf(name, lang, otherwise),
+    );
+    for (const b of basis) bases.add(b);
+    if (basis.length === 0 && marks.length > 0) byRules = true;
+    return {
       device: city.id[d],
       name: city.name[d] || city.id[d],
       lon: city.lon[d],
       lat: city.lat[d],
       level: city.known[c] ? city.value[c] : undefined,
       stale: city.fresh[d] === Fresh.Stale,
-      marks: rules
-        .filter((r) => concerns(r, 'water_level', city.id[d], profile.name))
-        .map((r) => ({ name: labelOf(r.name, lang, r.id), level: r.threshold }))
-        .sort((a, b) => a.level - b.level)
-        .filter((m) => !seen.has(m.level) && seen.add(m.level)),
-    });
-  }
+      marks,
+    };
+  });
   const line = along(stations);
   const y = (s: number) =>
     TOP + ((1 + OVER - Math.min(1 + OVER, Math.max(-UNDER, s))) / (1 + OVER + UNDER)) * (H - TOP - BOTTOM);
@@ -136,6 +173,12 @@ export function RiverProfile({ onClose }: { onClose: () => void }) {
               </li>
             ))}
           </ul>
+          {[...bases].map((basis) => (
+            <p key={basis} className="faint">
+              {t('map.riverBasis', { basis })}
+            </p>
+          ))}
+          {byRules && <p className="faint">{t('map.riverByRules')}</p>}
           <p className="faint">{t('map.riverNote')}</p>
         </>
       )}
