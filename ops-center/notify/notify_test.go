@@ -275,6 +275,8 @@ type receiver struct {
 	raw    [][]byte
 	header []http.Header
 	tries  int
+	// retryAfter is said with each 502.
+	retryAfter string
 }
 
 func newReceiver(t testing.TB) *receiver {
@@ -297,6 +299,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer r.mu.Unlock()
 	r.tries++
 	if r.down.Load() {
+		if r.retryAfter != "" {
+			w.Header().Set("Retry-After", r.retryAfter)
+		}
 		w.WriteHeader(http.StatusBadGateway)
 		_, _ = w.Write([]byte("out of order"))
 		return

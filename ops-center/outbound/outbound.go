@@ -50,6 +50,8 @@ type Options struct {
 	Secrets []string
 	// RootCAs are the system's when nil.
 	RootCAs *x509.CertPool
+	// Dial reaches an address that was looked at; a net.Dialer when nil.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Client makes requests. It is safe for concurrent use.
@@ -252,9 +254,12 @@ func (c *Client) dial(ctx context.Context, address string, plain bool) (net.Conn
 	}
 	// RFC 6724 has put them in order already. Each gets its share of the time.
 	var errs []error
-	dialer := net.Dialer{Timeout: c.opt.Timeout / time.Duration(min(len(addrs), 4))}
+	dial := c.opt.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: c.opt.Timeout / time.Duration(min(len(addrs), 4))}).DialContext
+	}
 	for _, a := range addrs[:min(len(addrs), 4)] {
-		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(a.Unmap().String(), port))
+		conn, err := dial(ctx, "tcp", net.JoinHostPort(a.Unmap().String(), port))
 		if err == nil {
 			return conn, nil
 		}
