@@ -78,6 +78,23 @@ Công ty cấp nước (mô phỏng)|Trưởng ca vận hành mạng
 Trung tâm vận tải công cộng (mô phỏng)|Điều hành tuyến
 Trung tâm chuyển đổi số (mô phỏng)|Trực hạ tầng
 EOF
+# The wall's screen is let in by a credential of its own, which sees what a
+# screen sees; people have accounts. Both are made once and kept beside the data.
+umask 077
+if [ ! -s "$DATA/wall.token" ]; then
+  bin/vonglau display add wall-1 --name "Màn hình lớn" >>"$sim_log" 2>&1 || fail "the wall's screen was not taken ($sim_log):" "$sim_log"
+  bin/vonglau token new "Màn hình lớn" --purpose "the wall of make run" --screen wall-1 --days 366 --json |
+    sed -n 's/.*"secret": *"\([^"]*\)".*/\1/p' >"$DATA/wall.token"
+  [ -s "$DATA/wall.token" ] || fail "the wall's screen has no token ($sim_log):" "$sim_log"
+fi
+for person in 'truc-ban|operator|Trực ban (mô phỏng)' 'truong-ca|shift_leader|Trưởng ca (mô phỏng)'; do
+  IFS='|' read -r id role name <<<"$person"
+  ! grep -qs "^$id " "$DATA/people.txt" || continue
+  password=$(bin/vonglau person add "$id" --name "$name" --role "$role" --json | sed -n 's/.*"password": *"\([^"]*\)".*/\1/p')
+  [ -n "$password" ] || fail "the account $id was not made ($sim_log):" "$sim_log"
+  printf '%-10s %-24s %s\n' "$id" "$password" "$role" >>"$DATA/people.txt"
+done
+umask 022
 bin/vonglau rule apply deploy/demo/rules.yaml >>"$sim_log" 2>&1 || fail "the rules were not taken ($sim_log):" "$sim_log"
 
 setsid bin/firmware-sim run --server "$VONGLAU_SERVER" --token-file "$DATA/admin.token" \
@@ -89,7 +106,12 @@ cat <<EOF
 
   Vonglau is up; $DEVICES simulated devices report ($SCENARIO).
 
-    wall   $VONGLAU_SERVER/#token=$VONGLAU_TOKEN
+    wall   $VONGLAU_SERVER/#token=$(cat "$DATA/wall.token")
+    desk   $VONGLAU_SERVER/desk
+
+  People and their first passwords ($DATA/people.txt; each sets a new one at the first log-in):
+$(sed 's/^/    /' "$DATA/people.txt")
+  The administrator comes in with the token in $DATA/admin.token.
 
   logs: $server_log, $sim_log. Ctrl-C stops both; the next start goes on from here.
 EOF
