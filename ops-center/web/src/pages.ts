@@ -8,6 +8,8 @@ type Page = ComponentType<{ refused: unknown }>;
  */
 const pages: Record<string, () => Promise<Page>> = {
   '/departments': async () => (await import('./departments/page.tsx')).DepartmentsPage,
+  '/desk': async () => (await import('./desk/page.tsx')).DeskPage,
+  '/devices/': async () => (await import('./device/page.tsx')).DevicePage,
   '/devices': async () => (await import('./register/page.tsx')).RegisterPage,
   '/record': async () => (await import('./record/page.tsx')).RecordPage,
   '/rules': async () => (await import('./rules/page.tsx')).RulesPage,
@@ -16,7 +18,8 @@ const pages: Record<string, () => Promise<Page>> = {
   '/warnings': async () => (await import('./warnings/page.tsx')).WarningsPage,
 };
 
-/** The page of an address: its own, or that of the address above it, as /devices/tram-1. */
+/** The page of an address: its own, or the one for what is below another, as /devices/tram-1 is for /devices/. */
 export function pageAt(path: string): (() => Promise<Page>) | undefined {
-  return pages[path] ?? pages[path.slice(0, path.indexOf('/', 1))];
+  const end = path.indexOf('/', 1);
+  return pages[path] ?? pages[path.slice(0, end + 1)] ?? pages[path.slice(0, end)];
 }
