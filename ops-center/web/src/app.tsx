@@ -1,5 +1,6 @@
 import { type CSSProperties, useEffect } from 'react';
 import { useCell } from './cell.ts';
+import { FirstSteps } from './first/steps.tsx';
 import { useLanguage } from './i18n/index.ts';
 import { WallContext } from './panels/context.ts';
 import { Header, LostBanner } from './panels/header.tsx';
@@ -46,6 +47,7 @@ export function App({ wall, refused }: { wall: Wall; refused: unknown }) {
       >
         {!message?.scene.bare && <Header />}
         <Stage />
+        <FirstSteps />
       </div>
     </WallContext>
   );

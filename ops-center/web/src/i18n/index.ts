@@ -8,6 +8,8 @@ import deviceVi from './device.vi.json' with { type: 'json' };
 import wallEn from './en.json' with { type: 'json' };
 import figuresEn from './figures.en.json' with { type: 'json' };
 import figuresVi from './figures.vi.json' with { type: 'json' };
+import firstEn from './first.en.json' with { type: 'json' };
+import firstVi from './first.vi.json' with { type: 'json' };
 import mapEn from './map.en.json' with { type: 'json' };
 import mapVi from './map.vi.json' with { type: 'json' };
 import peopleEn from './people.en.json' with { type: 'json' };
@@ -33,6 +35,7 @@ const en = {
   ...deskEn,
   ...deviceEn,
   ...figuresEn,
+  ...firstEn,
   ...mapEn,
   ...peopleEn,
   ...recordEn,
@@ -48,6 +51,7 @@ const vi = {
   ...deskVi,
   ...deviceVi,
   ...figuresVi,
+  ...firstVi,
   ...mapVi,
   ...peopleVi,
   ...recordVi,

@@ -5,6 +5,7 @@ import { type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { reason } from '../panels/context.ts';
 import { type DisplaySettings, type DisplayState, type PlayItem, type Shown, scenesApi } from './api.ts';
+import { LinkDialog } from './link.tsx';
 import type { Scene } from './model.ts';
 
 /** What one display is, as words and a shape: colour alone says nothing. */
@@ -32,9 +33,11 @@ export function Displays({
   const { lang, t } = useLanguage();
   const manage = session.permissions.includes('manage_displays');
   const push = session.permissions.includes('push_scenes');
+  const give = session.permissions.includes('manage_people');
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
   const [pushing, setPushing] = useState(false);
   const [editing, setEditing] = useState<DisplayState | 'new' | undefined>(undefined);
+  const [linked, setLinked] = useState<DisplayState | undefined>(undefined);
   const [recorded, setRecorded] = useState<DisplayState | undefined>(undefined);
   // Said in whichever language the page is by then.
   const [said, setSaid] = useState<(t: Translate) => string>(() => () => '');
@@ -186,6 +189,11 @@ export function Displays({
                 <button type="button" onClick={() => setRecorded(d)}>
                   {t('scenes.record')}
                 </button>
+                {give && (
+                  <button type="button" onClick={() => setLinked(d)}>
+                    {t('scenes.link')}
+                  </button>
+                )}
                 {manage && (
                   <button type="button" onClick={() => setEditing(d)}>
                     {t('scenes.settings')}
@@ -214,6 +222,7 @@ export function Displays({
           onDone={() => setEditing(undefined)}
         />
       )}
+      {linked && <LinkDialog display={linked} onDone={() => setLinked(undefined)} />}
       {recorded && <RecordDialog display={recorded} nameOf={nameOf} onDone={() => setRecorded(undefined)} />}
     </main>
   );

@@ -55,6 +55,8 @@ export function Stage() {
 
   const side = around(scene.panels.filter((p) => p.kind === 'chart'));
   const shown = selection.device !== undefined;
+  // Without charts to lie on, it lies on the map, beside a list on the right.
+  const list = scene.panels.find((p) => p.kind === 'alarms' && p.x >= 12);
   return (
     <main className="stage" style={{ gridTemplateRows: rowTracks(scene.panels) }} data-scene={scene.id}>
       {scene.panels.map((panel) => (
@@ -65,7 +67,7 @@ export function Stage() {
       {selection.device !== undefined && (
         <div
           className={`cell of-device ${side ? '' : 'over'}`}
-          style={place(side ?? { x: 17, y: 1, w: 7, h: 11 })}
+          style={place(side ?? { x: (list?.x ?? 24) - 7, y: 1, w: 7, h: 11 })}
         >
           <DevicePanel id={selection.device} />
         </div>
