@@ -29,6 +29,7 @@ type aggregateInput struct {
 	Quantity string `query:"quantity" required:"true" maxLength:"64"`
 	Stat     string `query:"stat" default:"mean" enum:"mean,min,max" doc:"Over the devices in a zone"`
 	Window   string `query:"window" maxLength:"40" doc:"How far back: 15m, 1h, 1d. Left out: each device's newest value, where it is no older than a silent device's"`
+	Replay   string `query:"replay" maxLength:"40" doc:"A replay under way, by the id of its hub: its moment instead of the present"`
 }
 
 type aggregateOutput struct {
@@ -53,9 +54,10 @@ type zoneFigure struct {
 }
 
 type clustersInput struct {
-	View string `query:"view" required:"true" maxLength:"120" doc:"west,south,east,north in degrees; west greater than east goes over the date line"`
-	Zoom int    `query:"zoom" required:"true" minimum:"0" maximum:"18" doc:"Of a map whose world is 512 pixels at 0; a cell is 64 pixels"`
-	Hide string `query:"hide" maxLength:"2000" doc:"Classes of devices that are not counted, with commas between"`
+	View   string `query:"view" required:"true" maxLength:"120" doc:"west,south,east,north in degrees; west greater than east goes over the date line"`
+	Zoom   int    `query:"zoom" required:"true" minimum:"0" maximum:"18" doc:"Of a map whose world is 512 pixels at 0; a cell is 64 pixels"`
+	Hide   string `query:"hide" maxLength:"2000" doc:"Classes of devices that are not counted, with commas between"`
+	Replay string `query:"replay" maxLength:"40" doc:"A replay under way, by the id of its hub: its moment instead of the present"`
 }
 
 type clustersOutput struct {
@@ -133,7 +135,15 @@ func (a *api) aggregateRoutes() {
 		if in.Hide != "" {
 			hide = strings.Split(in.Hide, ",")
 		}
-		cells, err := clusters.In(view, in.Zoom, hide, a.now())
+		of := clusters
+		if in.Replay != "" {
+			m, err := a.moment(in.Replay)
+			if err != nil {
+				return nil, err
+			}
+			of = m.Clusters
+		}
+		cells, err := of.In(view, in.Zoom, hide, a.now())
 		if err != nil {
 			return nil, badParameter("view", in.View, err)
 		}
@@ -213,7 +223,14 @@ func (a *api) aggregate(ctx context.Context, in *aggregateInput) (*aggregateOutp
 	if info < 0 {
 		return nil, huma.Error404NotFound(fmt.Sprintf("there is no layer %.80q", in.Layer))
 	}
-	now := a.now()
+	hub, now := a.Hub, a.now()
+	if in.Replay != "" {
+		m, err := a.moment(in.Replay)
+		if err != nil {
+			return nil, err
+		}
+		hub, now = m.Hub, m.Now
+	}
 	today := geo.Day(now, a.Calendar)
 	zones := a.Layers.Zones(in.Layer, today)
 	tallies := make(map[devices.ZoneRef]*tally, len(zones))
@@ -221,7 +238,7 @@ func (a *api) aggregate(ctx context.Context, in *aggregateInput) (*aggregateOutp
 		tallies[zones[i].Ref] = &tally{}
 	}
 	if in.Window == "" {
-		a.tallyNow(q.Name, in.Layer, today, now, tallies)
+		a.tallyNow(hub, q.Name, in.Layer, today, now, tallies)
 	} else if err := a.tallyWindow(ctx, in, q.Name, now, tallies); err != nil {
 		return nil, err
 	}
@@ -240,9 +257,9 @@ func (a *api) aggregate(ctx context.Context, in *aggregateInput) (*aggregateOutp
 
 // tallyNow counts each device's newest value. A reading carries the zones it
 // was taken in; where these are of another version of the layer, the place says.
-func (a *api) tallyNow(q devices.Quantity, layer string, today devices.Date, now time.Time, tallies map[devices.ZoneRef]*tally) {
+func (a *api) tallyNow(hub *live.Hub, q devices.Quantity, layer string, today devices.Date, now time.Time, tallies map[devices.ZoneRef]*tally) {
 	var refs []devices.ZoneRef
-	for _, v := range a.Hub.ValuesOf(q, now) {
+	for _, v := range hub.ValuesOf(q, now) {
 		if v.Flags&devices.Exercise != 0 {
 			continue
 		}

@@ -21,6 +21,16 @@ type densityInput struct {
 
 type densityOutput struct{ Body replay.Density }
 
+// moment is the replay of a hub's id, for figures that are those of its moment.
+func (a *api) moment(hub string) (replay.Moment, error) {
+	if a.Replays != nil {
+		if m, ok := a.Replays.Moment(hub); ok {
+			return m, nil
+		}
+	}
+	return replay.Moment{}, huma.Error404NotFound("there is no such replay; it is over")
+}
+
 // replayRoutes are the time machine: a socket like the live one, and what is
 // drawn under its line of time. A replay changes nothing, but who looked at what
 // time is on record.

@@ -343,21 +343,32 @@ func (r *Replays) leave(s *session) {
 	r.done.Done()
 }
 
-// Dictionary serves what the indices of a replay mean, by the id of its hub.
-func (r *Replays) Dictionary(w http.ResponseWriter, req *http.Request, hub string) bool {
+// Moment is where a replay is, for those who count what it shows.
+type Moment struct {
+	Hub      *live.Hub
+	Clusters *live.Clusters
+	Now      time.Time
+}
+
+// Moment finds a replay by the id of its hub.
+func (r *Replays) Moment(hub string) (Moment, bool) {
 	r.mu.Lock()
-	var found *session
+	defer r.mu.Unlock()
 	for s := range r.running {
 		if s.hub.ID() == hub {
-			found = s
+			return Moment{s.hub, s.clusters, s.now()}, true
 		}
 	}
-	r.mu.Unlock()
-	if found == nil {
-		return false
+	return Moment{}, false
+}
+
+// Dictionary serves what the indices of a replay mean, by the id of its hub.
+func (r *Replays) Dictionary(w http.ResponseWriter, req *http.Request, hub string) bool {
+	m, ok := r.Moment(hub)
+	if ok {
+		m.Hub.ServeDictionary(w, req)
 	}
-	found.hub.ServeDictionary(w, req)
-	return true
+	return ok
 }
 
 // Density is how many alarms were raised, for drawing under a line of time.

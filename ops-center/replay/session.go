@@ -42,17 +42,18 @@ const (
 
 // session is one replay: a hub, a clock and one goroutine that plays.
 type session struct {
-	r       *Replays
-	hub     *live.Hub
-	person  string
-	asked   Asked
-	ctx     context.Context
-	cancel  context.CancelFunc
-	wishes  chan live.Steering
-	loaded  chan struct{} // closed after the first moment was found
-	ended   chan struct{}
-	started bool
-	scene   atomic.Pointer[[]byte]
+	r        *Replays
+	hub      *live.Hub
+	clusters *live.Clusters
+	person   string
+	asked    Asked
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wishes   chan live.Steering
+	loaded   chan struct{} // closed after the first moment was found
+	ended    chan struct{}
+	started  bool
+	scene    atomic.Pointer[[]byte]
 
 	mu      sync.Mutex
 	base    time.Time // of the city, at since
@@ -103,6 +104,9 @@ func newSession(r *Replays, person string, asked Asked) (*session, error) {
 		Displays: displays, Build: r.opt.Build, Now: s.now,
 		Replay: &live.Replay{State: s.state, Steer: s.steer}, Log: r.opt.Log,
 	})
+	if err == nil {
+		s.clusters = live.NewClusters(s.hub)
+	}
 	return s, err
 }
 

@@ -143,11 +143,14 @@ export const api = {
   },
 
   /** undefined when the dictionary with this ETag is still the newest. */
-  async dictionary(etag: string): Promise<{ dictionary: Dictionary; etag: string } | undefined> {
+  async dictionary(
+    etag: string,
+    address = '/v1/live/dictionary',
+  ): Promise<{ dictionary: Dictionary; etag: string } | undefined> {
     const headers: Record<string, string> = { ...json };
     if (etag) headers['If-None-Match'] = etag;
     // no-store: the conditional request is ours, the browser's cache must not answer 200 for a 304.
-    const answer = await call('/v1/live/dictionary', { headers, cache: 'no-store' });
+    const answer = await call(address, { headers, cache: 'no-store' });
     if (answer.status === 304) return undefined;
     return { dictionary: (await answer.json()) as Dictionary, etag: answer.headers.get('ETag') ?? '' };
   },

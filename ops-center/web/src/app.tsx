@@ -5,6 +5,7 @@ import { useLanguage } from './i18n/index.ts';
 import { WallContext } from './panels/context.ts';
 import { Header, LostBanner } from './panels/header.tsx';
 import { Login } from './panels/login.tsx';
+import { ReplayBar, ReplayFrame } from './replay/bar.tsx';
 import { Keeper } from './scenes/keeper.ts';
 import { Stage } from './scenes/stage.tsx';
 import type { Wall } from './wall.ts';
@@ -15,8 +16,8 @@ export function App({ wall, refused }: { wall: Wall; refused: unknown }) {
   const message = useCell(wall.scene);
   useEffect(() => {
     document.documentElement.lang = lang;
-    document.title = `${t('app.name')} · ${t('app.title')}`;
-  }, [lang, t]);
+    if (!wall.replay) document.title = `${t('app.name')} · ${t('app.title')}`;
+  }, [lang, t, wall]);
   useEffect(() => {
     const keeper = new Keeper(wall);
     keeper.start();
@@ -42,13 +43,15 @@ export function App({ wall, refused }: { wall: Wall; refused: unknown }) {
       </a>
       <LostBanner />
       <div
-        className={`page with-stage ${message?.scene.bare ? 'bare' : ''} ${scale === 1 ? '' : 'scaled'}`}
+        className={`page with-stage ${message?.scene.bare ? 'bare' : ''} ${scale === 1 ? '' : 'scaled'} ${wall.replay ? 'with-replay' : ''}`}
         style={{ '--scale': scale } as CSSProperties}
       >
         {!message?.scene.bare && <Header />}
         <Stage />
+        {wall.replay && <ReplayBar replay={wall.replay} />}
         <FirstSteps />
       </div>
+      {wall.replay && <ReplayFrame />}
     </WallContext>
   );
 }

@@ -10,6 +10,7 @@ import { api } from './api.ts';
 import { App } from './app.tsx';
 import { pageAt } from './pages.ts';
 import { Guard } from './panels/guard.tsx';
+import { replayAsked } from './replay/moment.ts';
 import { draftScene } from './scenes/draft.ts';
 import { Wall } from './wall.ts';
 
@@ -56,7 +57,9 @@ async function open(): Promise<void> {
   const asked = new URLSearchParams(location.search);
   const draft = asked.get('scene') === 'draft' ? draftScene() : undefined;
   // A draft is looked at by whoever makes it: no server tells this page what to show.
-  const wall = new Wall(draft ? {} : { display: asked.get('display') ?? '' });
+  const wall = new Wall(
+    draft ? {} : { display: asked.get('display') ?? '', replay: replayAsked(location.search) },
+  );
   if (draft) wall.scene.set(draft);
   createRoot(host).render(
     <Guard>

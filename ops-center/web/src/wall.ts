@@ -1,13 +1,16 @@
 import { ApiError, api, type Session, type ThresholdRule } from './api.ts';
 import { Cell } from './cell.ts';
+import { language, phrase } from './i18n/index.ts';
 import { type Alarm, AlarmBook, needsAcknowledge } from './live/alarms.ts';
 import { City } from './live/city.ts';
 import { Clock } from './live/clock.ts';
 import { FigureBook, type Figures } from './live/figures.ts';
 import type { Frame } from './live/frame.ts';
 import type { Heartbeat, ServerMessage } from './live/protocol.ts';
-import { LiveSocket } from './live/socket.ts';
+import { type LiveHandlers, LiveSocket } from './live/socket.ts';
 import { SHOWN_AT_FIRST } from './map/style.ts';
+import { dayOf, type Replay, type ReplayState } from './replay/moment.ts';
+import { showPast } from './replay/past.ts';
 import type { SceneMessage } from './scenes/model.ts';
 
 /** Up to this many devices a wall receives the whole city, so that its figures are the city's. */
@@ -33,7 +36,11 @@ export interface AckState {
  * typed arrays; the cells are what panels watch.
  */
 export class Wall {
-  readonly clock = new Clock();
+  readonly clock: Clock;
+  /** The past that this screen shows instead of the present. */
+  readonly replay: Replay | undefined;
+  /** Public warnings in force, as a replay is told them. */
+  readonly inForce = new Cell<readonly { id: string; exercise: boolean }[]>([]);
   readonly city = new City();
   readonly figureBook = new FigureBook(this.city);
   readonly alarmBook: AlarmBook;
@@ -90,7 +97,17 @@ export class Wall {
   #closedMeanwhile: Set<string> | undefined;
 
   /** display names the one whose scenes to show, '' the default scene; none are shown without it. */
-  constructor({ display, everyAlarm = false }: { display?: string; everyAlarm?: boolean } = {}) {
+  constructor({
+    display,
+    everyAlarm = false,
+    replay,
+  }: { display?: string; everyAlarm?: boolean; replay?: Replay | undefined } = {}) {
+    this.replay = replay;
+    this.clock = replay?.clock ?? new Clock();
+    if (replay) {
+      showPast(replay);
+      document.documentElement.dataset.replay = '';
+    }
     this.#everyAlarm = everyAlarm;
     this.scene = new Cell(display === undefined ? undefined : lastScene());
     this.shownLayers = remembered('vonglau.layers', SHOWN_AT_FIRST);
@@ -99,19 +116,20 @@ export class Wall {
       const index = this.city.index(device);
       if (index !== undefined) this.city.setSeverity(index, severity);
     });
-    const base = new URL('/v1/live', location.href);
+    const base = new URL(replay ? '/v1/replay' : '/v1/live', location.href);
     base.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
     base.hash = '';
     base.search = '';
     if (display !== undefined) base.searchParams.set('display', display);
-    this.socket = new LiveSocket(base.href, {
+    const handlers: LiveHandlers = {
       prepare: () => this.#prepare(),
       hello: (hub) => this.#hello(hub),
       frame: (frame) => this.#frame(frame),
       message: (message) => this.#message(message),
       broken: (error) => console.error('live connection: a frame could not be read; starting anew', error),
       unauthorised: () => this.signedIn.set(false),
-    });
+    };
+    this.socket = new LiveSocket(base.href, handlers, (params) => replay?.query(params));
     this.socket.link.subscribe(() => this.#mark());
     this.alarmBook.alarms.subscribe(() => this.#mark());
   }
@@ -189,6 +207,11 @@ export class Wall {
   /** An operator acknowledges: a priority-1 alarm asks for a note first. */
   askAcknowledge(alarm: Alarm): void {
     if (!needsAcknowledge(alarm)) return;
+    if (this.replay) {
+      const error = new ApiError(423, phrase(language.get(), 'replay.refused'), '');
+      this.ack.set({ alarm: alarm.id, state: 'failed', error });
+      return;
+    }
     if (alarm.priority === 1) this.noting.set(alarm);
     else void this.acknowledge(alarm, '');
   }
@@ -196,6 +219,7 @@ export class Wall {
   /** Asks the server; the list shows it done when the server says so. */
   async acknowledge(alarm: Alarm, note: string): Promise<boolean> {
     if (!needsAcknowledge(alarm)) return true;
+    if (this.replay) return false;
     this.ack.set({ alarm: alarm.id, state: 'sending' });
     try {
       await api.acknowledge(alarm.id, note);
@@ -215,7 +239,9 @@ export class Wall {
 
   async #prepare(): Promise<void> {
     try {
-      await this.#fetchDictionary();
+      // What the indices of a replay mean is told by the replay itself.
+      if (this.replay) await this.#fetchSettings();
+      else await this.#fetchDictionary();
       this.signedIn.set(true);
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) {
@@ -224,7 +250,7 @@ export class Wall {
       }
       throw error;
     }
-    await this.#fetchSettings();
+    if (!this.replay) await this.#fetchSettings();
   }
 
   /** What changes a few times a year: map layers and rules. */
@@ -235,10 +261,16 @@ export class Wall {
     // The map is made anew for another set of layers, and only then.
     if (!before || names.join(' ') !== [...before].join(' ')) this.layers.set(new Set(names));
     api.session().then(
-      (session) => this.session.set(session),
+      (session) =>
+        this.session.set(
+          this.replay
+            ? { ...session, permissions: session.permissions.filter((p) => p.startsWith('view')) }
+            : session,
+        ),
       () => undefined,
     );
     // Rules only draw lines in charts: without them a wall is still a wall.
+    if (this.replay) return; // a chart of the past has no lines of the present's rules
     api.thresholds().then(
       (rules) => this.thresholds.set(rules),
       () => undefined,
@@ -254,7 +286,7 @@ export class Wall {
     const fetching = (async () => {
       do {
         this.#fetchAgain = false;
-        const answer = await api.dictionary(this.#etag);
+        const answer = await api.dictionary(this.#etag, this.replay?.dictionary);
         if (!answer) continue;
         this.#etag = answer.etag;
         if (answer.dictionary.hub !== this.city.hub) {
@@ -271,7 +303,8 @@ export class Wall {
     return fetching;
   }
 
-  #hello(hub: { id: string; dict: number; build?: string; screen?: string }): void {
+  #hello(hub: { id: string; dict: number; build?: string; screen?: string; replay?: ReplayState }): void {
+    if (hub.replay) this.#past(hub.replay);
     this.own.set(hub.screen !== undefined);
     if (hub.build) this.build.set(hub.build);
     if (hub.id !== this.city.hub) {
@@ -300,6 +333,7 @@ export class Wall {
       case 'heartbeat':
         this.clock.observe(message.now);
         this.heartbeat.set(message);
+        if (message.replay) this.#past(message.replay);
         break;
       case 'alarms':
         if (message.reset) {
@@ -313,12 +347,19 @@ export class Wall {
         break;
       case 'scene':
         this.scene.set(message);
-        keepScene(message);
+        if (!this.replay) keepScene(message);
+        break;
+      case 'replay':
+        this.#past(message);
+        break;
+      case 'warnings':
+        this.inForce.set(message.warnings);
         break;
       case 'dictionary':
         if (message.dict > this.city.dict) this.#refetch();
         break;
       case 'gap':
+        if (this.replay) break; // each connection is a replay of its own
         console.warn(`live connection: ${message.reason}: ${message.from} to ${message.to} not received`);
         break;
       case 'error':
@@ -343,6 +384,21 @@ export class Wall {
     } finally {
       if (this.#closedMeanwhile === closed) this.#closedMeanwhile = undefined;
     }
+  }
+
+  /** Takes where a replay is; what was gathered about another moment goes. */
+  #past(state: ReplayState): void {
+    const { replay } = this;
+    if (!replay) return;
+    const [jump, day] = [replay.jump.get(), replay.day.get()];
+    replay.take(state);
+    if (replay.jump.get() !== jump) {
+      this.figureBook.reset();
+      this.#seeded.clear();
+    }
+    // The map is made anew with the boundaries of the day.
+    const layers = this.layers.get();
+    if (dayOf(state.at) !== day && layers) this.layers.set(new Set(layers));
   }
 
   #alarmsChanged(changed: readonly Alarm[]): void {
@@ -411,7 +467,8 @@ export class Wall {
   /** What scripts read to tell a living wall from a dead one. */
   #mark(): void {
     const root = document.documentElement;
-    root.dataset.state = this.socket.link.get().state;
+    const { state } = this.socket.link.get();
+    root.dataset.state = this.replay && state === 'live' ? 'replay' : state;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ReplayState } from '../replay/moment.ts';
 import type { SceneMessage } from '../scenes/model.ts';
 import type { Alarm } from './alarms.ts';
 
@@ -16,12 +17,16 @@ export type ServerMessage =
       build?: string;
       /** The display that this screen's token is for. */
       screen?: string;
+      /** This is the past. */
+      replay?: ReplayState;
     }
   | Heartbeat
   | { type: 'alarms'; seq: number; reset: true; total?: number; alarms: Alarm[] | null }
   | { type: 'alarms'; seq: number; reset?: false; changed: Alarm[] }
   | { type: 'alarm'; seq: number; alarm: Alarm }
   | SceneMessage
+  | ({ type: 'replay' } & ReplayState)
+  | { type: 'warnings'; warnings: { id: string; exercise: boolean }[] }
   | { type: 'dictionary'; dict: number }
   | { type: 'gap'; from: number; to: number; reason: string }
   | { type: 'pong'; now: number }
@@ -36,6 +41,8 @@ export interface Heartbeat {
   ingest?: { perSecond?: number };
   journal?: { level?: 'ok' | 'degraded' | 'refusing'; reason?: string };
   series?: { ok?: boolean; backlog?: number };
+  /** Where a replay is. */
+  replay?: ReplayState;
   /** More alarms come than the people on shift can take in. */
   flood?: { on: boolean; since?: string; alarms: number; operators: number; total?: number };
 }

@@ -1,4 +1,5 @@
 import { Cell } from '../cell.ts';
+import type { ReplayState } from '../replay/moment.ts';
 import { decodeFrame, type Frame, PROTOCOL } from './frame.ts';
 import { Close, type ServerMessage, type Subscription } from './protocol.ts';
 
@@ -29,7 +30,14 @@ export interface LiveHandlers {
   /** Run before each attempt: fetches the dictionary. A thrown error counts as a failed attempt. */
   prepare(): Promise<void>;
   /** A connection begins. Another hub's id means other indices. */
-  hello(hub: { id: string; resumed: boolean; dict: number; build?: string; screen?: string }): void;
+  hello(hub: {
+    id: string;
+    resumed: boolean;
+    dict: number;
+    build?: string;
+    screen?: string;
+    replay?: ReplayState;
+  }): void;
   frame(frame: Frame): void;
   message(message: Exclude<ServerMessage, { type: 'hello' }>): void;
   /** A frame that could not be read; the connection is started anew. */
@@ -48,6 +56,7 @@ export class LiveSocket {
   readonly link = new Cell<Link>({ state: 'connecting', attempt: 0, heard: 0, retryAt: 0, code: 0 });
 
   #base: string;
+  #ask: (params: URLSearchParams) => void;
   #handlers: LiveHandlers;
   #socket: WebSocket | undefined;
   #running = false;
@@ -72,8 +81,9 @@ export class LiveSocket {
     return this.#heard;
   }
 
-  /** base is the address of /v1/live with ws: or wss:. */
-  constructor(base: string, handlers: LiveHandlers) {
+  /** base is the address of /v1/live with ws: or wss:; ask adds to its query, anew for each attempt. */
+  constructor(base: string, handlers: LiveHandlers, ask: (params: URLSearchParams) => void = () => {}) {
+    this.#ask = ask;
     this.#base = base;
     this.#handlers = handlers;
   }
@@ -132,6 +142,7 @@ export class LiveSocket {
     }
     if (generation !== this.#generation || !this.#running) return;
     const url = new URL(this.#base);
+    this.#ask(url.searchParams);
     if (this.#resumable) {
       url.searchParams.set('since', String(this.#seq));
       url.searchParams.set('epoch', this.#hub);
@@ -188,13 +199,14 @@ export class LiveSocket {
     this.#resumable = message.resumed;
     this.#greeted = true;
     this.#attempt = 0;
-    const { build, screen } = message;
+    const { build, screen, replay } = message;
     this.#handlers.hello({
       id: message.hub,
       resumed: message.resumed,
       dict: message.dict,
       ...(build ? { build } : {}),
       ...(screen ? { screen } : {}),
+      ...(replay ? { replay } : {}),
     });
     this.#tell();
   }

@@ -1,5 +1,6 @@
 import { get } from '../api.ts';
 import type { Label } from '../live/dictionary.ts';
+import { ofThatMoment, ofThatTime } from '../replay/past.ts';
 import type { Stat } from './settings.ts';
 
 /** The part of the HTTP API that only maps read. */
@@ -72,7 +73,7 @@ export const mapApi = {
   ): Promise<ZoneFigure[]> {
     const query = new URLSearchParams({ layer, quantity, stat });
     if (window) query.set('window', window);
-    return (await get<{ zones: ZoneFigure[] }>(`/v1/zones/aggregate?${query}`, signal)).zones;
+    return (await get<{ zones: ZoneFigure[] }>(`/v1/zones/aggregate?${ofThatMoment(query)}`, signal)).zones;
   },
 
   async clusters(
@@ -86,7 +87,7 @@ export const mapApi = {
       zoom: String(zoom),
     });
     if (hide.length > 0) query.set('hide', hide.join());
-    return (await get<{ cells: ClusterCell[] }>(`/v1/live/clusters?${query}`, signal)).cells;
+    return (await get<{ cells: ClusterCell[] }>(`/v1/live/clusters?${ofThatMoment(query)}`, signal)).cells;
   },
 
   links(signal?: AbortSignal): Promise<Links> {
@@ -101,7 +102,9 @@ export const mapApi = {
   /** What binds a device at a moment; the nearest of each level. */
   async limits(device: string, quantity: string, at: number, signal?: AbortSignal): Promise<Limit[]> {
     const query = new URLSearchParams({ device, quantity, at: new Date(at).toISOString() });
-    return (await get<{ limits: Limit[] | null }>(`/v1/thresholds?${query}`, signal)).limits ?? [];
+    return (
+      (await get<{ limits: Limit[] | null }>(`/v1/thresholds?${ofThatTime(query)}`, signal)).limits ?? []
+    );
   },
 
   async track(device: string, hours: number, signal?: AbortSignal): Promise<TrackPoint[]> {

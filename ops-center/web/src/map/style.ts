@@ -10,6 +10,7 @@ import type {
   LayerSpecification,
   StyleSpecification,
 } from 'maplibre-gl';
+import { ofThatDay } from '../replay/past.ts';
 import type { Theme } from '../theme.ts';
 
 /** The layers of the base map, bottom first; the names are the server's. */
@@ -422,7 +423,7 @@ export function baseStyle(
   for (const name of present) {
     sources[name] = {
       type: 'vector',
-      tiles: [`${origin}/v1/layers/${name}/tiles/{z}/{x}/{y}.mvt`],
+      tiles: [ofThatDay(`${origin}/v1/layers/${name}/tiles/{z}/{x}/{y}.mvt`)],
       minzoom: name === 'buildings' ? 12 : 0,
       maxzoom: 16,
     };

@@ -2,6 +2,7 @@ import { useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
+import { ReplayButton } from '../replay/bar.tsx';
 import { LanguageSwitch, PageMenu, ThemeSwitch } from '../shell/masthead.tsx';
 import { useSecond, useWall } from './context.ts';
 
@@ -37,7 +38,7 @@ export function Header() {
       {beat?.series?.ok === false && <span className="chip warn">{t('series.down')}</span>}
       <span className={`chip link ${link.state}`}>
         <i className="dot" aria-hidden="true" />
-        <b>{t(`link.${link.state}`)}</b>
+        <b>{t(wall.replay && link.state === 'live' ? 'replay.mark' : `link.${link.state}`)}</b>
         {link.heard > 0 && (
           <span className="numbers">
             {link.state === 'live'
@@ -47,6 +48,7 @@ export function Header() {
         )}
       </span>
       <WhyShown />
+      {!wall.replay && session && session.role !== 'display' && <ReplayButton />}
       {session && session.role !== 'display' && <PageMenu session={session} />}
       <ThemeSwitch />
       <LanguageSwitch />

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import { api, type HistoryPoint } from '../api.ts';
-import { useCell } from '../cell.ts';
+import { Cell, useCell } from '../cell.ts';
 import { Fresh } from '../live/city.ts';
 import type { Wall } from '../wall.ts';
 
@@ -15,6 +15,9 @@ export interface History {
   error?: unknown;
   series: Series[];
 }
+
+/** Where nothing is replayed no moment is left for another. */
+const PRESENT = new Cell(0);
 
 const AGAIN = 5 * 60_000;
 const RETRY = 20_000;
@@ -33,11 +36,13 @@ export function useHistory(
   const [history, setHistory] = useState<History>({ state: 'loading', series: [] });
   const link = useCell(wall.socket.link);
   const live = link.state === 'live';
+  const jump = useCell(wall.replay?.jump ?? PRESENT);
   const key = wanted.map((w) => w.device).join(' ');
   const wantedNow = useRef(wanted);
   wantedNow.current = wanted;
 
   useEffect(() => {
+    void jump;
     if (!key || !live) return;
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
@@ -66,7 +71,7 @@ export function useHistory(
       abort.abort();
       clearTimeout(timer);
     };
-  }, [wall, key, quantity, hours, step, live]);
+  }, [wall, key, quantity, hours, step, live, jump]);
 
   // The live end: one point a step, its range growing until the next begins.
   const figures = useCell(wall.figures);

@@ -2,6 +2,7 @@ import type { ExpressionSpecification, FilterSpecification } from 'maplibre-gl';
 import { number } from '../../format.ts';
 import type { Key } from '../../i18n/index.ts';
 import { labelOf } from '../../live/dictionary.ts';
+import { ofThatDay } from '../../replay/past.ts';
 import { mapApi, type ZoneFigure } from '../mapapi.ts';
 import { type Ground, Overlay } from '../overlay.ts';
 import { classOf, scaleOf } from '../scales.ts';
@@ -32,7 +33,7 @@ export class ZonesOverlay extends Overlay {
     if (!map.hasImage(HATCH)) map.addImage(HATCH, hatch());
     this.source(map, FILL, {
       type: 'vector',
-      tiles: [`${location.origin}/v1/layers/${layer}/tiles/{z}/{x}/{y}.mvt`],
+      tiles: [ofThatDay(`${location.origin}/v1/layers/${layer}/tiles/{z}/{x}/{y}.mvt`)],
       maxzoom: 16,
     });
     const nothing: FilterSpecification = ['==', ['get', 'code'], ''];
