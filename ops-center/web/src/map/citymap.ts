@@ -9,7 +9,7 @@ import { FloodOverlay } from './layers/flood.ts';
 import { HeatOverlay } from './layers/heat.ts';
 import { MeasureOverlay } from './layers/measure.ts';
 import { NetworkOverlay } from './layers/network.ts';
-import { OwnLayers } from './layers/own.ts';
+import type { OwnLayers } from './layers/own.ts';
 import { TrailsOverlay } from './layers/trails.ts';
 import { ZonesOverlay } from './layers/zones.ts';
 import { type Ground, Overlays } from './overlay.ts';
@@ -67,7 +67,7 @@ export class CityMap {
     this.sensors.sparse = active;
   });
   readonly measure = new MeasureOverlay();
-  readonly own = new OwnLayers();
+  readonly own: OwnLayers;
   #ground: () => Omit<Ground, 'map' | 'sensors' | 'signal'>;
   #settings: MapSettings = {};
   #ended = new AbortController();
@@ -81,6 +81,8 @@ export class CityMap {
     city: City,
     options: {
       layers: ReadonlySet<string>;
+      /** They outlive a map: a new one shows them again. */
+      own: OwnLayers;
       shown: ReadonlySet<string>;
       hidden: ReadonlySet<string>;
       events: CityMapEvents;
@@ -91,6 +93,7 @@ export class CityMap {
   ) {
     this.#ground = options.ground;
     this.#layers = options.layers;
+    this.own = options.own;
     this.#shown = options.shown;
     this.#theme = options.theme;
     this.#framed = options.camera !== undefined;
@@ -123,6 +126,7 @@ export class CityMap {
       this.#frame();
       this.#tellView(options.events);
       this.settle(this.#settings);
+      this.own.restore(this.#map);
     });
     // MapLibre restores its own layers after a lost context but drops ours.
     this.#map.on('webglcontextrestored', () => {

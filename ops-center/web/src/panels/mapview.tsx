@@ -9,9 +9,11 @@ import { labelOf } from '../live/dictionary.ts';
 import { type AlarmName, CityMap } from '../map/citymap.ts';
 import { HelpCard } from '../map/help.tsx';
 import { LayerPanel, OverlayLegends } from '../map/layerpanel.tsx';
+import { OwnLayers } from '../map/layers/own.ts';
 import { RiverProfile } from '../map/river.tsx';
 import { SearchBox } from '../map/searchbox.tsx';
 import { type Camera, DEFAULTS, type MapSettings, ownSettings } from '../map/settings.ts';
+import { BASE_LAYERS } from '../map/style.ts';
 import { DeviceTable } from '../map/table.tsx';
 import { Attribution, DropLayer, PickedList, ScaleBar, Tools } from '../map/tools.tsx';
 import { readBy } from '../scenes/thumbnail.ts';
@@ -74,7 +76,10 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
   const now = useRef({ settings, lang, t, theme, selected: selection.device, onPick, onCamera });
   now.current = { settings, lang, t, theme, selected: selection.device, onPick, onCamera };
 
-  // The map is made once the server has said which layers there are.
+  // The map is made once the server has said which layers there are, and anew
+  // when there are others to draw: not for one of somebody's own.
+  const drawable = layers && BASE_LAYERS.filter((name) => layers.has(name)).join();
+  const ownLayers = useRef(new OwnLayers());
   // biome-ignore lint/correctness/useExhaustiveDependencies: the first shown and hidden; later ones are told to the map
   useEffect(() => {
     if (!host.current || layers === undefined) return;
@@ -87,6 +92,7 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
     try {
       made = new CityMap(host.current, wall.city, {
         layers,
+        own: ownLayers.current,
         shown,
         hidden,
         theme: themeCell.get(),
@@ -120,7 +126,7 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
       setMap(undefined);
       made.remove();
     };
-  }, [wall, layers]);
+  }, [wall, drawable]);
 
   useEffect(() => {
     map?.canvas.setAttribute('aria-label', t('map.label'));
