@@ -11,6 +11,7 @@ const pages: Record<string, () => Promise<Page>> = {
   '/desk': async () => (await import('./desk/page.tsx')).DeskPage,
   '/devices/': async () => (await import('./device/page.tsx')).DevicePage,
   '/devices': async () => (await import('./register/page.tsx')).RegisterPage,
+  '/figures': async () => (await import('./figures/page.tsx')).FiguresPage,
   '/record': async () => (await import('./record/page.tsx')).RecordPage,
   '/rules': async () => (await import('./rules/page.tsx')).RulesPage,
   '/scenes': async () => (await import('./scenes/page.tsx')).ScenesPage,

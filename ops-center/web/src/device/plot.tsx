@@ -132,7 +132,8 @@ function options(host: HTMLElement, lang: Language, band: boolean, now: Held): u
     axes: [
       {
         ...axis,
-        size: 40,
+        size: 44,
+        lineGap: 1.4,
         space: 84,
         values: (_, splits) => {
           const { from, to } = now.current.drawing;
