@@ -531,6 +531,21 @@ export class DemoServer {
       return send(200, JSON.stringify({ name: 'demo', role: 'operator' }));
     }
     if (!this.#known(request)) return problem(401, 'not signed in');
+    if (path === '/v1/session') {
+      return send(
+        200,
+        JSON.stringify({ name: 'demo', role: 'operator', permissions: ['view', 'handle_alarms', 'manage_layers'] }),
+      );
+    }
+    const given = /^\/v1\/layers\/(\w+)$/.exec(path);
+    if (given && request.method === 'POST') {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      const data = JSON.parse(body);
+      this.layers[given[1]] = data;
+      this.tiles[given[1]] = new GeoJSONVT(data, { maxZoom: 16, indexMaxZoom: 4, extent: 4096, buffer: 64 });
+      return send(200, JSON.stringify({ features: data.features.length }));
+    }
     if (path === '/v1/live/dictionary') {
       const etag = `"${this.hub}-1"`;
       if (request.headers['if-none-match'] === etag) return send(304, '', 'application/json', { ETag: etag });

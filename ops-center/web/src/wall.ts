@@ -207,6 +207,8 @@ export class Wall {
   /** An operator acknowledges: a priority-1 alarm asks for a note first. */
   askAcknowledge(alarm: Alarm): void {
     if (!needsAcknowledge(alarm)) return;
+    // A wall screen has no hands.
+    if (!this.session.get()?.permissions.includes('handle_alarms')) return;
     if (this.replay) {
       const error = new ApiError(423, phrase(language.get(), 'replay.refused'), '');
       this.ack.set({ alarm: alarm.id, state: 'failed', error });

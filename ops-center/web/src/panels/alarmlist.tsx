@@ -6,7 +6,7 @@ import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
 import { type Alarm, arrange, isOpen, needsAcknowledge } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
 import type { Wall } from '../wall.ts';
-import { reason, useSecond, useWall } from './context.ts';
+import { reason, useMay, useSecond, useWall } from './context.ts';
 import { PrioritySymbol } from './symbol.tsx';
 
 type Filter = 'open' | 'unacknowledged' | 'acknowledged';
@@ -324,11 +324,17 @@ function AckLine() {
 }
 
 function Keys({ t }: { t: Translate }) {
+  const may = useMay();
   return (
     <p className="keys" aria-hidden="true">
       <kbd>J</kbd>
-      <kbd>K</kbd> {t('keys.choose')} <kbd>A</kbd> {t('keys.ack')} <kbd>M</kbd> {t('keys.map')} <kbd>L</kbd>{' '}
-      {t('keys.layers')} <kbd>Esc</kbd> {t('keys.close')}
+      <kbd>K</kbd> {t('keys.choose')}{' '}
+      {may('handle_alarms') && (
+        <>
+          <kbd>A</kbd> {t('keys.ack')}{' '}
+        </>
+      )}
+      <kbd>M</kbd> {t('keys.map')} <kbd>L</kbd> {t('keys.layers')} <kbd>Esc</kbd> {t('keys.close')}
     </p>
   );
 }

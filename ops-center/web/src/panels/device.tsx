@@ -153,7 +153,7 @@ export function DevicePanel({ id }: { id: string }) {
                     </p>
                   )}
                 </div>
-                {needsAcknowledge(a) && (
+                {needsAcknowledge(a) && may('handle_alarms') && (
                   <button type="button" onClick={() => wall.askAcknowledge(a)}>
                     {t('alarms.ack')}
                   </button>
