@@ -135,6 +135,7 @@ func (a *api) departmentStream(w http.ResponseWriter, r *http.Request) {
 		// A time without messages is a time to see whether it is there.
 		wait, stop := context.WithTimeout(ctx, streamPing)
 		seq, body, err := tail.Next(wait)
+		quiet := wait.Err() != nil // before stop, which ends it as well
 		stop()
 		_ = conn.SetWriteDeadline(time.Now().Add(streamWrite))
 		switch {
@@ -143,7 +144,7 @@ func (a *api) departmentStream(w http.ResponseWriter, r *http.Request) {
 			tail.Sent(seq)
 		case ctx.Err() != nil:
 			return
-		case wait.Err() != nil:
+		case quiet:
 			err = conn.WriteMessage(websocket.PingMessage, nil)
 		default:
 			_ = conn.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseServiceRestart, "the stream has ended: come again"))
