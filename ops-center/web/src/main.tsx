@@ -69,4 +69,9 @@ async function open(): Promise<void> {
   wall.start();
 }
 
+// A link opened where this page is already, as on a screen that asks who it is,
+// changes the fragment only.
+window.addEventListener('hashchange', () => {
+  if (new URLSearchParams(location.hash.slice(1)).has('token')) location.reload();
+});
 void open();
