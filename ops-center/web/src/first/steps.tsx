@@ -119,6 +119,7 @@ function Steps({ mine, onAway }: { mine: Step[]; onAway: () => void }) {
   if (open.length === 0) return null;
   const command: Partial<Record<Step, string>> = {
     layer: 'vonglau layer import wards wards.geojson --code code --name name --valid-from 2025-07-01 --join',
+    rule: 'vonglau rule apply rules.yaml',
     department: 'vonglau department set so-tnmt --head "…"',
     ...(device
       ? {
