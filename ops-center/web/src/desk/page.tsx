@@ -423,7 +423,7 @@ function DeskHeader({ mapOn, onMap, small }: { mapOn: boolean; onMap: () => void
       </a>
       <button
         type="button"
-        className="chip"
+        className="chip keys-button"
         aria-label={t('desk.help')}
         title={t('desk.help')}
         onClick={() => desk.dialog.set({ kind: 'help' })}
@@ -432,7 +432,7 @@ function DeskHeader({ mapOn, onMap, small }: { mapOn: boolean; onMap: () => void
       </button>
       <button
         type="button"
-        className="chip"
+        className="chip theme"
         aria-pressed={theme === 'light'}
         onClick={() => setTheme(theme === 'light' ? 'dark' : 'light')}
       >
