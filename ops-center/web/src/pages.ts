@@ -12,6 +12,8 @@ const pages: Record<string, () => Promise<Page>> = {
   '/devices/': async () => (await import('./device/page.tsx')).DevicePage,
   '/devices': async () => (await import('./register/page.tsx')).RegisterPage,
   '/figures': async () => (await import('./figures/page.tsx')).FiguresPage,
+  '/enrolment': async () => (await import('./register/enrolment.tsx')).EnrolmentPage,
+  '/firmware': async () => (await import('./register/firmware.tsx')).FirmwarePage,
   '/record': async () => (await import('./record/page.tsx')).RecordPage,
   '/rules': async () => (await import('./rules/page.tsx')).RulesPage,
   '/scenes': async () => (await import('./scenes/page.tsx')).ScenesPage,

@@ -31,22 +31,24 @@ export function Air({ id }: { id: string }) {
       ) : (
         <p>{t('device.airNone')}</p>
       )}
-      <ol className="airhours" aria-label={t('device.airHours')}>
-        {air.hours.map((h) => (
-          <li
-            key={h.end}
-            title={`${date(lang, 'minute', Date.parse(h.end))}: ${h.index ? number(lang, h.index.value) : '–'}`}
-          >
-            <i
-              style={{ height: `${h.index ? Math.min(100, Math.max(4, h.index.value / 3)) : 0}%` }}
-              className={h.index ? `b${step(h.index.band.key)}` : 'none'}
-            />
-            <span className="aside">
-              {date(lang, 'minute', Date.parse(h.end))}: {h.index ? number(lang, h.index.value) : '–'}
-            </span>
-          </li>
-        ))}
-      </ol>
+      {air.hours.some((h) => h.index) && (
+        <ol className="airhours" aria-label={t('device.airHours')}>
+          {air.hours.map((h) => (
+            <li
+              key={h.end}
+              title={`${date(lang, 'minute', Date.parse(h.end))}: ${h.index ? number(lang, h.index.value) : '–'}`}
+            >
+              <i
+                style={{ height: `${h.index ? Math.min(100, Math.max(4, h.index.value / 3)) : 0}%` }}
+                className={h.index ? `b${step(h.index.band.key)}` : 'none'}
+              />
+              <span className="aside">
+                {date(lang, 'minute', Date.parse(h.end))}: {h.index ? number(lang, h.index.value) : '–'}
+              </span>
+            </li>
+          ))}
+        </ol>
+      )}
       <p className="hint">
         {air.reference && `${labelOf(air.label, lang, '')}. `}
         {labelOf(air.method, lang, '')}

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'react';
 import { api, concerns, type ThresholdRule } from '../api.ts';
 import { date, number } from '../format.ts';
-import { useLanguage } from '../i18n/index.ts';
+import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { PRIORITY } from '../palette.ts';
 import { useAsked } from '../register/gate.tsx';
@@ -246,6 +246,15 @@ function nameOf(l: Limit, lang: 'vi' | 'en'): string {
   return labelOf(l.name, lang, l.level);
 }
 
+/** A level's value: a limit, or the band from one value to another. */
+function levelText(t: Translate, lang: Language, l: Limit, info: Quantity): string {
+  if (l.value === null) return t('rules.unknown');
+  const unit = info.display || info.unit;
+  const from = number(lang, l.value, info.digits);
+  if (l.to === undefined) return `${from} ${unit}`;
+  return l.to === null ? `≥ ${from} ${unit}` : `${from} – ${number(lang, l.to, info.digits)} ${unit}`;
+}
+
 function MarkSymbol({ kind }: { kind: (typeof MARKED)[number] }) {
   const shapes = {
     late: 'M8 2 14 14H2Z',
@@ -290,9 +299,7 @@ function Levels({
               <th scope="row">
                 {nameOf(l, lang)} {l.average ?? l.hours ?? ''}
               </th>
-              <td className="n">
-                {l.value === null ? t('rules.unknown') : `${number(lang, l.value, info.digits)} ${unit}`}
-              </td>
+              <td className="n">{levelText(t, lang, l, info)}</td>
               <td>
                 {l.basis}
                 <small>

@@ -106,7 +106,7 @@ type Held = React.RefObject<{
 
 function options(host: HTMLElement, lang: Language, band: boolean, now: Held): uPlot.Options {
   const colour = colours();
-  const font = '11.5px "Be Vietnam Pro", sans-serif';
+  const font = '12px "Be Vietnam Pro", sans-serif';
   const axis: uPlot.Axis = {
     stroke: colour.text,
     font,
@@ -133,7 +133,6 @@ function options(host: HTMLElement, lang: Language, band: boolean, now: Held): u
       {
         ...axis,
         size: 44,
-        lineGap: 1.4,
         space: 84,
         values: (_, splits) => {
           const { from, to } = now.current.drawing;

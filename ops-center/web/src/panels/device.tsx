@@ -113,7 +113,9 @@ export function DevicePanel({ id }: { id: string }) {
         <div>
           <h2>{wall.deviceName(id)}</h2>
           <p>
-            <code>{id}</code>
+            <a className="whole" href={`/devices/${encodeURIComponent(id)}`} title={t('device.open')}>
+              <code>{id}</code>
+            </a>
             {profile && <span> · {labelOf(profile.label, lang, profile.name)}</span>}
             {index !== undefined && city.simulated[index] ? (
               <i className="sim">{t('device.simulated')}</i>

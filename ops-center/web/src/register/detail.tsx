@@ -215,6 +215,7 @@ export function Detail({
             )}
           </form>
           <p className="links">
+            <a href={`/devices/${encodeURIComponent(id)}`}>{t('device.open')}</a>
             {device.upstream && (
               <button type="button" className="link" onClick={() => onChoose(device.upstream ?? '')}>
                 {t('device.upstream')} {device.upstream}

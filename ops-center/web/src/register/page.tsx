@@ -170,6 +170,14 @@ function Register({ session }: { session: Session }) {
             {t('register.waiting', { count: number(lang, waiting) })}
           </button>
         )}
+        {may && (
+          <a className="chip" href="/enrolment">
+            {t('device.enrol.title')}
+          </a>
+        )}
+        <a className="chip" href="/firmware">
+          {t('device.tab.software')}
+        </a>
         <a className="chip" href={`/v1/export/devices?format=csv&${query(filter)}`} download>
           {t('register.export')}
         </a>
