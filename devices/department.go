@@ -16,8 +16,8 @@ import (
 // each device.
 type Department struct {
 	Name    string `json:"name"`
-	Head    string `json:"head,omitempty"`
-	Contact string `json:"contact,omitempty"` // telephone or mail
+	Head    string `json:"head,omitempty" personal:"name"`
+	Contact string `json:"contact,omitempty" personal:"contact"` // telephone or mail
 }
 
 // Departments is the register of departments. It is safe for concurrent use.

@@ -15,7 +15,7 @@ type DeviceState struct {
 	Desired         json.RawMessage `json:"desired,omitempty"`
 	DesiredVersion  uint64          `json:"desiredVersion"`
 	DesiredAt       time.Time       `json:"desiredAt,omitzero"`
-	By              string          `json:"by,omitempty"`
+	By              string          `json:"by,omitempty" personal:"name"`
 	Reported        json.RawMessage `json:"reported,omitempty"`
 	ReportedVersion uint64          `json:"reportedVersion"`
 	ReportedAt      time.Time       `json:"reportedAt,omitzero"`

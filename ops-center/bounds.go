@@ -9,6 +9,8 @@ import (
 	"vonglau/devices"
 	"vonglau/ops-center/access"
 	"vonglau/ops-center/alert"
+	"vonglau/ops-center/audit"
+	"vonglau/ops-center/live"
 )
 
 // An officer of a department sees and handles the alarms of the department, in
@@ -40,6 +42,33 @@ func (a *api) sees(who access.Principal, al *alert.Alarm) bool {
 		return true
 	}
 	return who.Sees(AlarmBounds(a.Register, al))
+}
+
+// discreetly leaves out of an answer what is declared personal (a tag
+// `personal:"…"`), for callers who may not know who is who: a wall screen, a token
+// that was narrowed.
+func discreetly(ctx huma.Context, _ string, v any) (any, error) {
+	if who, ok := access.From(ctx.Context()); !ok || mayKnow(who) {
+		return v, nil
+	}
+	return audit.Shown(v)
+}
+
+func mayKnow(who access.Principal) bool {
+	return who.May(access.ViewDirectory) || who.May(access.ViewPersonal)
+}
+
+// sceneSaid is what of a scene message is personal.
+type sceneSaid struct {
+	By string `json:"by,omitempty" personal:"name"`
+}
+
+// discreetLive does the same to what is sent over the live socket.
+func discreetLive(kind string, raw []byte) []byte {
+	if kind == live.SceneMessage {
+		return audit.ShownAs[sceneSaid](raw)
+	}
+	return audit.ShownAs[alert.Alarm](raw)
 }
 
 // mine refuses to handle an alarm, open or closed, that is not the caller's

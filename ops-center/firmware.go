@@ -37,7 +37,7 @@ type campaignView struct {
 	Parallel    int                         `json:"parallel"`
 	State       campaign.State              `json:"state" enum:"draft,running,paused,stopped,aborted,completed"`
 	Reason      string                      `json:"reason,omitempty"`
-	By          string                      `json:"by" doc:"Who created it, or changed its state last"`
+	By          string                      `json:"by" personal:"name" doc:"Who created it, or changed its state last"`
 	Ring        int                         `json:"ring" doc:"The ring at work, from 1"`
 	Counts      []map[campaign.Progress]int `json:"counts" doc:"Devices of each ring by state"`
 	Created     time.Time                   `json:"created"`

@@ -17,6 +17,9 @@ func (a *api) admit(r *http.Request) (live.Viewer, func() bool, bool, error) {
 	if who.Role == access.Officer {
 		v.Sees, v.Bound = who.Sees, who.Department+"|"+strings.Join(who.Wards, ",")
 	}
+	if !mayKnow(who) {
+		v.Shown = discreetLive
+	}
 	return v, valid, bearer, err
 }
 

@@ -280,6 +280,7 @@ func (a *api) config() huma.Config {
 	c := huma.DefaultConfig("Vonglau", a.Version)
 	c.Info.Description = "What a city's field devices report, where, and what follows from it."
 	c.CreateHooks = nil // no $schema links in answers
+	c.Transformers = []huma.Transformer{discreetly}
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", uniqueNames(huma.DefaultSchemaNamer))

@@ -185,7 +185,7 @@ func (a *api) listDevices(_ context.Context, in *deviceListInput) (*deviceListOu
 // deviceRecord is one device with what follows from the register.
 type deviceRecord struct {
 	deviceView
-	Head       string              `json:"head,omitempty" doc:"Who heads the owning department"`
+	Head       string              `json:"head,omitempty" personal:"name" doc:"Who heads the owning department"`
 	Next       []devices.LifeState `json:"next" doc:"The states its life may go on to"`
 	Deviations []devices.Deviation `json:"deviations" doc:"In what it differs from its norm"`
 }

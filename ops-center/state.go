@@ -25,7 +25,7 @@ type stateView struct {
 	Desired         map[string]any `json:"desired" doc:"How it should be"`
 	DesiredVersion  uint64         `json:"desiredVersion"`
 	DesiredAt       *time.Time     `json:"desiredAt,omitempty"`
-	By              string         `json:"by,omitempty"`
+	By              string         `json:"by,omitempty" personal:"name"`
 	Reported        map[string]any `json:"reported" doc:"How it says it is"`
 	ReportedVersion uint64         `json:"reportedVersion"`
 	ReportedAt      *time.Time     `json:"reportedAt,omitempty"`

@@ -36,7 +36,7 @@ type Store interface {
 // Account is a person as others see them.
 type Account struct {
 	ID         string   `json:"id"` // what they log in with
-	Name       string   `json:"name"`
+	Name       string   `json:"name" personal:"name"`
 	Role       Role     `json:"role"`
 	Department string   `json:"department,omitempty"`
 	Wards      []string `json:"wards,omitempty"`

@@ -61,21 +61,21 @@ type Zone struct {
 
 // Acknowledgement says who has seen an alarm.
 type Acknowledgement struct {
-	By   string    `json:"by"`
-	ByID string    `json:"byId,omitempty"`
+	By   string    `json:"by" personal:"name"`
+	ByID string    `json:"byId,omitempty" personal:"account"`
 	At   time.Time `json:"at"`
-	Note string    `json:"note,omitempty"`
+	Note string    `json:"note,omitempty" personal:"text"`
 }
 
 // Actor is who made a transition.
 type Actor struct {
-	Name string `json:"name"`
+	Name string `json:"name" personal:"name"`
 	Role string `json:"role"`
 	// ID names the account, Department where it belongs.
-	ID         string `json:"id,omitempty"`
+	ID         string `json:"id,omitempty" personal:"account"`
 	Department string `json:"department,omitempty"`
 	// For is on whose behalf, when it was not the actor's own idea.
-	For string `json:"for,omitempty"`
+	For string `json:"for,omitempty" personal:"name"`
 }
 
 // engineActor is the actor of what the rules do.
@@ -94,7 +94,7 @@ type Transition struct {
 	At       time.Time `json:"at"`
 	Recorded time.Time `json:"recorded"`
 	Who      Actor     `json:"who"`
-	Why      string    `json:"why,omitempty"`
+	Why      string    `json:"why,omitempty" personal:"text"`
 	// Prev is the SHA-256 of the record before this one, in hexadecimal.
 	Prev string `json:"prev,omitempty"`
 	// Alarm is the alarm after the transition.

@@ -38,14 +38,14 @@ type Life struct {
 
 // Remark is what somebody said, and when.
 type Remark struct {
-	By   string    `json:"by"`
+	By   string    `json:"by" personal:"name"`
 	At   time.Time `json:"at"`
-	Text string    `json:"text"`
+	Text string    `json:"text" personal:"text"`
 }
 
 // Shelf is why an alarm was put aside, and until when.
 type Shelf struct {
-	By     string    `json:"by"`
+	By     string    `json:"by" personal:"name"`
 	At     time.Time `json:"at"`
 	Until  time.Time `json:"until"`
 	Reason string    `json:"reason"`
@@ -54,8 +54,8 @@ type Shelf struct {
 // Claim is who works on an alarm. While it lasts nobody else acknowledges,
 // shelves or assigns it, but for those who lead the shift.
 type Claim struct {
-	By    string    `json:"by"`
-	ByID  string    `json:"byId,omitempty"`
+	By    string    `json:"by" personal:"name"`
+	ByID  string    `json:"byId,omitempty" personal:"account"`
 	At    time.Time `json:"at"`
 	Until time.Time `json:"until"`
 }
@@ -63,22 +63,22 @@ type Claim struct {
 // Assignment gives an alarm to a department or a person of it.
 type Assignment struct {
 	Department string     `json:"department"`
-	Person     string     `json:"person,omitempty"`
+	Person     string     `json:"person,omitempty" personal:"name"`
 	Due        *time.Time `json:"due,omitempty"`
-	By         string     `json:"by"`
+	By         string     `json:"by" personal:"name"`
 	At         time.Time  `json:"at"`
-	Note       string     `json:"note,omitempty"`
+	Note       string     `json:"note,omitempty" personal:"text"`
 	// Answer is "accepted" or "returned" once they said; AnsweredBy who did.
 	Answer     string     `json:"answer,omitempty"`
-	AnsweredBy string     `json:"answeredBy,omitempty"`
+	AnsweredBy string     `json:"answeredBy,omitempty" personal:"name"`
 	AnsweredAt *time.Time `json:"answeredAt,omitempty"`
-	Reason     string     `json:"reason,omitempty"` // of a return
+	Reason     string     `json:"reason,omitempty" personal:"text"` // of a return
 }
 
 // Touch is one act of a person, in short.
 type Touch struct {
 	Event Event     `json:"event"`
-	By    string    `json:"by"`
+	By    string    `json:"by" personal:"name"`
 	At    time.Time `json:"at"`
 }
 

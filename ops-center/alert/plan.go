@@ -41,11 +41,11 @@ type Plan struct {
 	From   time.Time `json:"from"`
 	To     time.Time `json:"to"`
 	Reason string    `json:"reason"`
-	By     string    `json:"by"`
+	By     string    `json:"by" personal:"name"`
 	At     time.Time `json:"at"`
 	// Ended and EndedBy are of a plan that was called off.
 	Ended   *time.Time `json:"ended,omitempty"`
-	EndedBy string     `json:"endedBy,omitempty"`
+	EndedBy string     `json:"endedBy,omitempty" personal:"name"`
 }
 
 // On tells whether the plan covers what it covers at a moment.

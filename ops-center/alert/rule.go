@@ -30,7 +30,7 @@ type Rule struct {
 	Priority int `yaml:"priority" json:"priority"`
 	// Owner is the department, Head the person or post answerable.
 	Owner string `yaml:"owner" json:"owner"`
-	Head  string `yaml:"head" json:"head"`
+	Head  string `yaml:"head" json:"head" personal:"name"`
 	// Basis is what the threshold rests on: a decision, a standard, a guess.
 	Basis string `yaml:"basis" json:"basis,omitempty"`
 	// Message may hold {device}, {name}, {value}, {unit}, {threshold}, {zone}, and

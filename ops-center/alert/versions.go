@@ -19,7 +19,7 @@ import (
 type Version struct {
 	N    int       `json:"n"`
 	At   time.Time `json:"at"`
-	By   string    `json:"by"`
+	By   string    `json:"by" personal:"name"`
 	Role string    `json:"role,omitempty"`
 	Note string    `json:"note,omitempty"`
 	// Entries is how many rules or limits are in it.

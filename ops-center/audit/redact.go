@@ -91,9 +91,14 @@ func secretName(name string) bool {
 // personal data. What is too long is kept as its size and SHA-256.
 func Keep(v any) json.RawMessage { return keep(v, false) }
 
-// Shown is a value for an answer to somebody who may not see personal data.
-// Secrets are not looked for: an answer holds those that it is for.
+// Shown is a value for an answer to somebody who may not see personal data: texts
+// that are personal are empty. Secrets are not looked for: an answer holds those
+// that it is for.
 func Shown(v any) (any, error) {
+	p := personalOf(reflect.TypeOf(v))
+	if p == nil {
+		return v, nil
+	}
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
@@ -102,7 +107,17 @@ func Shown(v any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return personalOf(reflect.TypeOf(v)).hide(tree), nil
+	return p.hide(tree, ""), nil
+}
+
+// ShownAs is Shown for what is JSON already, of a T. What cannot be read is shown
+// as an empty object.
+func ShownAs[T any](raw []byte) []byte {
+	tree, err := decode(raw)
+	if err != nil {
+		return []byte("{}")
+	}
+	return marshal(personalOf(reflect.TypeFor[T]()).hide(tree, ""))
 }
 
 func keep(v any, personal bool) json.RawMessage {
@@ -118,7 +133,7 @@ func keep(v any, personal bool) json.RawMessage {
 		return marshal(map[string]string{"_error": clip(err.Error())})
 	}
 	if !personal {
-		tree = personalOf(reflect.TypeOf(v)).hide(tree)
+		tree = personalOf(reflect.TypeOf(v)).hide(tree, hiddenPersonal)
 	}
 	tree = hideSecrets(tree)
 	out := marshal(tree)
@@ -260,7 +275,8 @@ func findPersonal(t reflect.Type, above map[reflect.Type]bool) *personal {
 	return nil
 }
 
-func (p *personal) hide(tree any) any {
+// hide puts instead where something personal was.
+func (p *personal) hide(tree any, instead string) any {
 	switch {
 	case p == nil || tree == nil:
 		return tree
@@ -268,20 +284,23 @@ func (p *personal) hide(tree any) any {
 		if s, ok := tree.(string); ok && s == "" {
 			return tree
 		}
-		return hiddenPersonal
+		if _, text := tree.(string); !text && instead == "" {
+			return nil
+		}
+		return instead
 	}
 	switch t := tree.(type) {
 	case map[string]any:
 		for k, v := range t {
 			if p.each != nil {
-				t[k] = p.each.hide(v)
+				t[k] = p.each.hide(v, instead)
 			} else if f := p.fields[k]; f != nil {
-				t[k] = f.hide(v)
+				t[k] = f.hide(v, instead)
 			}
 		}
 	case []any:
 		for i := range t {
-			t[i] = p.each.hide(t[i])
+			t[i] = p.each.hide(t[i], instead)
 		}
 	}
 	return tree

@@ -114,7 +114,7 @@ type Campaign struct {
 	State    State            `json:"state"`
 	// Reason says why it is in this state, By who put it there.
 	Reason string `json:"reason,omitempty"`
-	By     string `json:"by"`
+	By     string `json:"by" personal:"name"`
 	// Ring is the one at work, from 0. Settled is when its last device settled,
 	// zero while some have not.
 	Ring    int       `json:"ring"`

@@ -65,10 +65,10 @@ type Drill struct {
 	Name     string       `json:"name"`
 	Scenario string       `json:"scenario,omitempty"`
 	Started  time.Time    `json:"started"`
-	By       string       `json:"by"`
+	By       string       `json:"by" personal:"name"`
 	Ends     time.Time    `json:"ends" doc:"When it ends by itself"`
 	Ended    time.Time    `json:"ended,omitzero"`
-	EndedBy  string       `json:"endedBy,omitempty"`
+	EndedBy  string       `json:"endedBy,omitempty" personal:"name"`
 	Devices  []devices.ID `json:"devices"`
 	Summary  *Summary     `json:"summary,omitempty"`
 }
@@ -121,7 +121,7 @@ type Drills struct {
 type act struct {
 	Act     string       `json:"act"` // started or ended
 	At      time.Time    `json:"at"`
-	By      string       `json:"by"`
+	By      string       `json:"by" personal:"name"`
 	ID      string       `json:"id"`
 	Spec    *Spec        `json:"spec,omitempty"`
 	Devices []devices.ID `json:"devices,omitempty"`

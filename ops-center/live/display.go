@@ -47,6 +47,9 @@ func (s *screen) scene() error {
 	if body == nil {
 		return nil
 	}
+	if s.who.Shown != nil {
+		body = s.who.Shown(SceneMessage, body)
+	}
 	return s.sendText(body)
 }
 

@@ -46,13 +46,26 @@ type Viewer struct {
 	// Viewers of one Bound see the same.
 	Sees  func(department string, wards []string) bool
 	Bound string
+	// Shown gives an alarm or a scene message as the viewer may see it; nil for a
+	// viewer who may see all of it. All that are not nil do the same.
+	Shown func(kind string, raw []byte) []byte
 }
+
+// Kinds of what Viewer.Shown is given.
+const (
+	AlarmMessage = "alarm"
+	SceneMessage = "scene"
+)
 
 // bounded narrows a subscription to what the viewer sees.
 func (v *Viewer) bounded(s Subscription) Subscription {
 	if v.Sees != nil {
 		s.sees = v.Sees
 		s.key += "|" + v.Bound
+	}
+	if v.Shown != nil {
+		s.shown = v.Shown
+		s.key += "|shown"
 	}
 	return s
 }

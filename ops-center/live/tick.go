@@ -88,6 +88,7 @@ type Subscription struct {
 	quantities  []uint16 // sorted; nil is all
 	maxPriority uint8
 	sees        func(department string, wards []string) bool // nil is all; of the viewer
+	shown       func(kind string, raw []byte) []byte         // nil is as it is; of the viewer
 	key         string                                       // equal for equal subscriptions
 }
 
@@ -170,6 +171,14 @@ func (s *Subscription) wantsAlarm(a *Alarm) bool {
 	return a.Priority <= s.maxPriority && (s.sees == nil || s.sees(a.Department, a.Wards))
 }
 
+// alarm is an alarm as the viewer may see it.
+func (s *Subscription) alarm(a *Alarm) json.RawMessage {
+	if s.shown == nil {
+		return a.JSON
+	}
+	return s.shown(AlarmMessage, a.JSON)
+}
+
 // messages gives what a subscription is sent of the tick, made once for all
 // who have the same.
 func (t *tick) messages(sub *Subscription, maxAlarms int) []outgoing {
@@ -209,12 +218,12 @@ func (t *tick) encode(sub *Subscription, maxAlarms int, cursor uint64) []outgoin
 	for part := range slices.Chunk(changed, batch) {
 		last := part[len(part)-1]
 		if len(part) == 1 {
-			add(websocket.TextMessage, marshal(alarmText{Type: "alarm", Seq: last.seq, Alarm: last.alarm.JSON}))
+			add(websocket.TextMessage, marshal(alarmText{Type: "alarm", Seq: last.seq, Alarm: sub.alarm(last.alarm)}))
 			continue
 		}
 		m := changedAlarms{Type: "alarms", Seq: last.seq, Changed: make([]json.RawMessage, len(part))}
 		for i := range part {
-			m.Changed[i] = part[i].alarm.JSON
+			m.Changed[i] = sub.alarm(part[i].alarm)
 		}
 		add(websocket.TextMessage, marshal(m))
 	}
@@ -279,7 +288,7 @@ func listAlarms(open []*Alarm, seq uint64, sub *Subscription, limit int) alarmsM
 		}
 		m.Total++
 		if len(m.Alarms) < limit {
-			m.Alarms = append(m.Alarms, a.JSON)
+			m.Alarms = append(m.Alarms, sub.alarm(a))
 		}
 	}
 	return m

@@ -148,7 +148,7 @@ type shownAct struct {
 	Version int    `json:"version,omitempty"`
 	Reason  Reason `json:"reason,omitempty"`
 	Push    string `json:"push,omitempty"`
-	By      string `json:"by,omitempty"`
+	By      string `json:"by,omitempty" personal:"name"`
 	Alarm   string `json:"alarm,omitempty"`
 	Device  string `json:"device,omitempty"`
 }
@@ -299,7 +299,7 @@ type State struct {
 		Version int       `json:"version"`
 		Reason  Reason    `json:"reason"`
 		Push    string    `json:"push,omitempty"`
-		By      string    `json:"by,omitempty"`
+		By      string    `json:"by,omitempty" personal:"name"`
 		Focus   *Focus    `json:"focus,omitempty"`
 		Until   time.Time `json:"until,omitzero"`
 		At      time.Time `json:"at"`
@@ -400,7 +400,7 @@ type message struct {
 	Display *onScreen `json:"display"` // null for a screen that is none of ours
 	Scene   Scene     `json:"scene"`
 	Reason  Reason    `json:"reason"`
-	By      string    `json:"by,omitempty"`
+	By      string    `json:"by,omitempty" personal:"name"`
 	Focus   *Focus    `json:"focus,omitempty"`
 	Home    *View     `json:"home,omitempty"`
 	Until   time.Time `json:"until,omitzero"`

@@ -39,7 +39,7 @@ type Push struct {
 	// Lock holds the displays against alarms and against people of a lower rank.
 	Lock bool      `json:"lock,omitempty"`
 	Rank int       `json:"rank"`
-	By   string    `json:"by"`
+	By   string    `json:"by" personal:"name"`
 	At   time.Time `json:"at"`
 }
 

@@ -117,7 +117,7 @@ type Scene struct {
 	// the connection. When the connection is lost the page says so all the same.
 	Bare bool      `json:"bare,omitempty"`
 	At   time.Time `json:"at"`
-	By   string    `json:"by"`
+	By   string    `json:"by" personal:"name"`
 }
 
 // Span is the place of a display in a wall of several browsers that show parts
@@ -201,7 +201,7 @@ type Display struct {
 	// Language is what the display speaks; vi when empty.
 	Language string    `json:"language,omitempty"`
 	At       time.Time `json:"at"`
-	By       string    `json:"by"`
+	By       string    `json:"by" personal:"name"`
 }
 
 // The least visual angle of a letter's height, and the share of a font's size
