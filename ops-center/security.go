@@ -29,11 +29,10 @@ func (a *api) refused(r *http.Request, refusal *access.Refusal) {
 		t.refusal = refusal
 		t.mu.Unlock()
 	}
+	if refusal.Who.Name != "" {
+		a.actor(r.Context(), refusal.Who) // known, although it may not do this
+	}
 	if refusal.Reason == "forbidden" {
-		// Whoever may see something is known although it may not do this.
-		if who, err := a.Access.Check(r, access.View); err == nil {
-			a.actor(r.Context(), who)
-		}
 		from := clientAddress(r)
 		a.signal(audit.Signal{Kind: audit.PermissionDenied, Key: audit.Site(from), From: from, Detail: r.Method + " " + r.URL.Path})
 	}

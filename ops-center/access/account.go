@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -164,6 +165,9 @@ func (p *people) update(ctx context.Context, id string, f func(*person) error) (
 	after = before.copy()
 	if err := f(after); err != nil {
 		return nil, nil, err
+	}
+	if reflect.DeepEqual(before, after) {
+		return before, before, nil // nothing to write
 	}
 	return before, after, p.save(ctx, after)
 }

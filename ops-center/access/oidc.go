@@ -299,7 +299,7 @@ func (a *Access) EndOIDC(w http.ResponseWriter, r *http.Request) (page string, e
 	if err != nil {
 		return page, refuse("oidc_refused", "", err.Error())
 	}
-	p, err := a.admitClaims(r.Context(), claims)
+	p, err := a.admitClaims(r.Context(), claims, true)
 	if err != nil {
 		var no *Refusal
 		if errors.As(err, &no) {
@@ -400,7 +400,10 @@ func (p *provider) read(subject string, all map[string]any) claims {
 
 // admitClaims gives the account of a person the provider vouches for, made at
 // the first log-in, with the role that the groups give.
-func (a *Access) admitClaims(ctx context.Context, c claims) (*person, error) {
+//
+// A check of a session that goes on is no log-in: it writes nothing while the
+// provider says what it said before.
+func (a *Access) admitClaims(ctx context.Context, c claims, login bool) (*person, error) {
 	i := slices.IndexFunc(a.oidc.opt.Map, func(m GroupRole) bool { return slices.Contains(c.groups, m.Group) })
 	if i < 0 {
 		return nil, &Refusal{Status: http.StatusForbidden, Reason: "oidc_no_role", Detail: "none of the person's groups has a role here"}
@@ -410,7 +413,10 @@ func (a *Access) admitClaims(ctx context.Context, c claims) (*person, error) {
 		if p.Disabled {
 			return &Refusal{Status: http.StatusForbidden, Reason: "disabled", Detail: "the account is disabled"}
 		}
-		p.Role, p.Department, p.LastLogin = m.Role, c.department, &now
+		p.Role, p.Department = m.Role, c.department
+		if login {
+			p.LastLogin = &now
+		}
 		if p.Department == "" {
 			p.Department = m.Department
 		}
@@ -528,7 +534,7 @@ func (a *Access) recheckOne(ctx context.Context, s *session) {
 		err = &over{"the provider answers for somebody else"}
 	}
 	if err == nil {
-		_, err = a.admitClaims(ctx, fresh.claims)
+		_, err = a.admitClaims(ctx, fresh.claims, false)
 		var no *Refusal
 		if errors.As(err, &no) {
 			err = &over{no.Detail}
