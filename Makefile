@@ -86,6 +86,18 @@ outage: build influxd ## InfluxDB gone for DOWN (60s) at RATE (2000) readings a 
 latency: build ## publish to acknowledgement and to WebSocket frame, beside RATES readings a second
 	$(PROGRAM_TEST) -run TestProgramSensorToScreen -latency-rates $${RATES:-500,20000} -latency-duration $${DURATION:-20s}
 
+.PHONY: deliveries
+deliveries: build ## SUBS (200) departments at RATE (50) alarms a second, one in forty of them dead; then reading to webhook
+	$(PROGRAM_TEST) -run 'TestProgramDeadReceivers|TestProgramReadingToWebhook' -delivery-subs $${SUBS:-200} -delivery-rate $${RATE:-50} -delivery-count $${COUNT:-1000}
+
+.PHONY: typhoon
+typhoon: build ## a typhoon over DEVICES (500) from first rain to all-clear, once more with a kill -9 in it
+	$(PROGRAM_TEST) -run TestProgramTyphoon -typhoon-devices $${DEVICES:-500}
+
+.PHONY: alarms
+alarms: ## readings judged a second on one core with 1, 100 and 5000 rules
+	$(GO) test ./ops-center/alert -run xxx -bench Rules -benchtime 2s -cpu 1
+
 .PHONY: crowd
 crowd: build ## hold IDLE MQTT connections (50000, or what `ulimit -n` allows); STORM (10000) devices back at once after kill -9 (root)
 	most=$$(( $$(ulimit -Hn) - 100 )); idle=$${IDLE:-$$(( most < 50000 ? most : 50000 ))}; ulimit -Sn hard; \

@@ -292,8 +292,8 @@ func TestBusStaysOnItsRouteAndStops(t *testing.T) {
 
 func TestScenarios(t *testing.T) {
 	all := Scenarios()
-	if len(all) != 2 {
-		t.Fatalf("%d scenarios are built in, want calm-day and typhoon", len(all))
+	if len(all) != 3 {
+		t.Fatalf("%d scenarios are built in, want calm-day, typhoon and typhoon-passes", len(all))
 	}
 	s, err := LoadScenario("typhoon")
 	if err != nil {
