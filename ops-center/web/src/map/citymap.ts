@@ -119,7 +119,9 @@ export class CityMap {
     });
     this.#map.touchZoomRotate.disableRotation();
     this.#map.keyboard.disableRotation();
-    this.#map.on('load', () => {
+    // Not 'load', which waits for each tile: a layer that is slow to come, or
+    // never does, must not keep the sensors away.
+    this.#map.once('style.load', () => {
       this.#ready = true;
       this.#addSensors();
       this.setNames(this.#names);
