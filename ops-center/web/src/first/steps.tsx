@@ -74,13 +74,11 @@ function Steps({ mine, onAway }: { mine: Step[]; onAway: () => void }) {
   const wall = useWall();
   const { t } = useLanguage();
   const [listed, setListed] = useState<Partial<Record<Step, boolean>>>();
-  const layers = useCell(wall.layers);
   useCell(wall.city.shape);
   useCell(wall.figures); // once a second: a first reading is seen at once
   const device = wall.city.devices > 0 ? wall.city.id[0] : '';
   const done: Partial<Record<Step, boolean>> = {
     ...listed,
-    layer: (layers?.size ?? 0) > 0,
     device: wall.city.devices > 0,
     reading: wall.city.known.some((k) => k !== 0),
   };
@@ -96,6 +94,7 @@ function Steps({ mine, onAway }: { mine: Step[]; onAway: () => void }) {
       };
       try {
         await Promise.all([
+          ask('layer', '/v1/layers', 'layers'),
           ask('department', '/v1/departments', 'departments'),
           ask('rule', '/v1/rules', 'rules'),
           ask('account', '/v1/people', 'people'),
@@ -114,7 +113,7 @@ function Steps({ mine, onAway }: { mine: Step[]; onAway: () => void }) {
     };
   }, [key]);
   // Nothing is said before all is known: a city at work sees no panel come and go.
-  if (!listed || !layers || wall.city.dict < 0) return null;
+  if (!listed || wall.city.dict < 0) return null;
   const open = mine.filter((step) => !done[step]);
   if (open.length === 0) return null;
   const command: Partial<Record<Step, string>> = {
