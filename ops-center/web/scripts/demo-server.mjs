@@ -534,7 +534,11 @@ export class DemoServer {
     if (path === '/v1/session') {
       return send(
         200,
-        JSON.stringify({ name: 'demo', role: 'operator', permissions: ['view', 'handle_alarms', 'manage_layers'] }),
+        JSON.stringify({
+          name: 'demo',
+          role: 'operator',
+          permissions: ['view', 'handle_alarms', 'manage_layers'],
+        }),
       );
     }
     const given = /^\/v1\/layers\/(\w+)$/.exec(path);
