@@ -37,6 +37,7 @@ interface Draft {
   zones: string;
   quantities: string;
   rules: string;
+  owners: string;
   incidents: string;
   exercises: boolean;
   from: string;
@@ -62,6 +63,7 @@ function draftOf(s?: Subscription): Draft {
     zones: (f.zones ?? []).map((z) => (z.code ? `${z.layer}:${z.code}` : z.layer)).join(', '),
     quantities: (f.quantities ?? []).join(', '),
     rules: (f.rules ?? []).join(', '),
+    owners: (f.owners ?? []).join(', '),
     incidents: (f.incidents ?? []).join(', '),
     exercises: f.exercises ?? false,
     from: s?.quiet?.from ?? '',
@@ -79,10 +81,8 @@ function minutes(text: string): number {
   return part('h') * 60 + part('m');
 }
 
-/** owners is not edited here and stays what it was. */
-function filterOf(d: Draft, owners?: string[]): Filter {
+function filterOf(d: Draft): Filter {
   const f: Filter = { exercises: d.exercises };
-  if (owners?.length) f.owners = owners;
   if (d.priorities.length) f.priorities = d.priorities;
   if (d.categories.length) f.categories = d.categories;
   if (d.events.length) f.events = d.events;
@@ -91,17 +91,17 @@ function filterOf(d: Draft, owners?: string[]): Filter {
     return code ? { layer, code } : { layer };
   });
   if (zones.length) f.zones = zones;
-  for (const key of ['quantities', 'rules', 'incidents'] as const) {
-    const list = words(d[key]);
+  for (const key of ['quantities', 'rules', 'owners', 'incidents'] as const) {
+    const list = words(d[key].normalize('NFC'));
     if (list.length) f[key] = list;
   }
   return f;
 }
 
-function settingsOf(d: Draft, kind: Kind, owners?: string[]): Settings {
+function settingsOf(d: Draft, kind: Kind): Settings {
   const s: Settings = {
     name: d.name.trim().normalize('NFC'),
-    filter: filterOf(d, owners),
+    filter: filterOf(d),
     paused: d.paused,
     language: d.language,
   };
@@ -146,7 +146,6 @@ export function Form({
   const id = useId();
   const every = session.permissions.includes('manage_people');
   const set = (part: Partial<Draft>) => setDraft((d) => ({ ...d, ...part }));
-  const owners = subscription?.filter.owners;
 
   useEffect(() => {
     if (!every) return;
@@ -155,7 +154,7 @@ export function Form({
       () => undefined,
     );
   }, [every]);
-  const filter = JSON.stringify(filterOf(draft, owners));
+  const filter = JSON.stringify(filterOf(draft));
   useEffect(() => {
     const stop = new AbortController();
     const timer = setTimeout(() => {
@@ -172,7 +171,7 @@ export function Form({
   const save = async () => {
     setError(undefined);
     try {
-      const settings = settingsOf(draft, kind, owners);
+      const settings = settingsOf(draft, kind);
       if (subscription) onSaved(await subscriptions.change(subscription.id, settings), {});
       else {
         const made = await subscriptions.add(department.trim().normalize('NFC'), kind, settings);
@@ -214,9 +213,10 @@ export function Form({
     </fieldset>
   );
   const text = (
-    field: 'name' | 'url' | 'zones' | 'quantities' | 'rules' | 'incidents',
+    field: 'name' | 'url' | 'zones' | 'quantities' | 'rules' | 'owners' | 'incidents',
     label: Key,
     required = false,
+    list?: string,
   ) => (
     <label>
       {t(label)}
@@ -226,6 +226,7 @@ export function Form({
         maxLength={2000}
         autoComplete="off"
         spellCheck={false}
+        list={list}
         onChange={(e) => set({ [field]: e.target.value } as Partial<Draft>)}
       />
     </label>
@@ -240,6 +241,11 @@ export function Form({
         void save();
       }}
     >
+      <datalist id={`${id}-departments`}>
+        {departments.map((d) => (
+          <option key={d} value={d} />
+        ))}
+      </datalist>
       {!subscription && (
         <>
           {every && (
@@ -253,11 +259,6 @@ export function Form({
                 autoComplete="off"
                 onChange={(e) => setDepartment(e.target.value)}
               />
-              <datalist id={`${id}-departments`}>
-                {departments.map((d) => (
-                  <option key={d} value={d} />
-                ))}
-              </datalist>
             </label>
           )}
           <label>
@@ -340,6 +341,7 @@ export function Form({
       {text('zones', 'departments.zones')}
       {text('quantities', 'departments.quantities')}
       {text('rules', 'departments.rules')}
+      {text('owners', 'departments.owners', false, `${id}-departments`)}
       {text('incidents', 'departments.incidents')}
       <label className="tick">
         <input
