@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"vonglau/ops-center/access"
+	"vonglau/ops-center/audit"
 )
 
 type personInput struct {
@@ -318,7 +319,19 @@ func (a *api) changePerson(ctx context.Context, in *changePersonInput) (*personO
 		act = map[bool]string{true: "person.disable", false: "person.enable"}[after.Disabled]
 	}
 	a.changed(ctx, act, in.ID, before, after)
+	if before.Role != after.Role {
+		a.accountSignal(in.ID, "role "+string(before.Role)+" to "+string(after.Role))
+	}
+	if before.Disabled != after.Disabled {
+		a.accountSignal(in.ID, map[bool]string{true: "disabled", false: "enabled"}[after.Disabled])
+	}
 	return &personOutput{after}, nil
+}
+
+// accountSignal tells those who watch that somebody may do more or less now, or
+// proves less.
+func (a *api) accountSignal(id, what string) {
+	a.signal(audit.Signal{Kind: audit.AccountChanged, Key: id, Detail: what})
 }
 
 func (a *api) deletePerson(ctx context.Context, in *personInput) (*struct{}, error) {
@@ -340,6 +353,9 @@ func (a *api) resetPassword(ctx context.Context, in *resetInput) (*resetOutput, 
 		return nil, a.accessError(err)
 	}
 	a.changed(ctx, "person.reset_password", in.ID, nil, map[string]bool{"secondFactorRemoved": remove})
+	if remove {
+		a.accountSignal(in.ID, "second factor taken off by an administrator")
+	}
 	return &resetOutput{NewPassword{password}}, nil
 }
 
@@ -395,6 +411,8 @@ func (a *api) confirmTOTP(ctx context.Context, in *confirmTOTPInput) (*confirmTO
 		return nil, a.accessError(err)
 	}
 	a.own(ctx, "me.totp_on", nil, nil)
+	who, _ := access.From(ctx)
+	a.accountSignal(who.ID, "second factor on")
 	return out, nil
 }
 
@@ -403,6 +421,8 @@ func (a *api) removeTOTP(ctx context.Context, in *confirmInput) (*struct{}, erro
 		return nil, a.accessError(err)
 	}
 	a.own(ctx, "me.totp_off", nil, nil)
+	who, _ := access.From(ctx)
+	a.accountSignal(who.ID, "second factor off")
 	return nil, nil
 }
 
