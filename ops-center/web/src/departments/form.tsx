@@ -374,7 +374,7 @@ export function Form({
       {kind !== 'atom' && <h3>{t('departments.when')}</h3>}
       {(kind === 'webhook' || kind === 'email') && draft.format === 'json' && (
         <>
-          <fieldset className="row">
+          <fieldset className="pair">
             <legend>{t('departments.quiet')}</legend>
             <label>
               {t('departments.from')}
@@ -411,7 +411,7 @@ export function Form({
         </label>
       )}
       {draft.next && (
-        <div className="row">
+        <div className="pair">
           <label>
             {t('departments.after')}
             <input
