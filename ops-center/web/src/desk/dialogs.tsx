@@ -34,7 +34,13 @@ export function Modal({
     };
   }, []);
   return (
-    <dialog ref={dialog} className={`note desk-dialog ${className}`} aria-label={label} onClose={onClose}>
+    <dialog
+      ref={dialog}
+      className={`note desk-dialog ${className}`}
+      aria-label={label}
+      onCancel={onClose}
+      onClose={onClose}
+    >
       {children}
     </dialog>
   );

@@ -20,7 +20,7 @@ const FIXED: readonly [string, Key][] = [
   ['+ −', 'map.key.zoom'],
   ['0', 'map.key.home'],
   ['L', 'map.key.layers'],
-  ['T', 'map.key.table'],
+  ['B', 'map.key.table'],
 ];
 
 const WHAT: Record<Action, Key> = {

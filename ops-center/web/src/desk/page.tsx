@@ -210,7 +210,12 @@ function Board() {
         e.preventDefault();
         return;
       }
-      if (e.altKey || inField || desk.dialog.get() || target.closest('dialog')) return;
+      if (e.altKey || inField || target.closest('dialog')) return;
+      if (desk.dialog.get()) {
+        // Escape has closed it, and on a busy machine the page has not heard of it yet.
+        if (document.querySelector('dialog[open]')) return;
+        desk.dialog.set(undefined);
+      }
       const onMap = target.closest('.map') !== null;
       const free = target === document.body || target.closest('.queue') !== null;
       const pressable = target.closest('button, a, select, summary') !== null;
