@@ -9,7 +9,7 @@ const KEYS = [
   ['0', 'map.key.home'],
   ['/', 'map.key.search'],
   ['L', 'map.key.layers'],
-  ['T', 'map.key.table'],
+  ['B', 'map.key.table'],
   ['J K', 'map.key.list'],
   ['A', 'map.key.ack'],
   ['M', 'map.key.toMap'],

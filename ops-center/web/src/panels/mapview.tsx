@@ -219,7 +219,7 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
       } else if (e.key === '+' || e.key === '=') onMap || map?.zoomBy(1);
       else if (e.key === '-') onMap || map?.zoomBy(-1);
       else if (e.key === 'l' || e.key === 'L') setOpen((o) => !o);
-      else if (e.key === 't' || e.key === 'T') setPanel((p) => (p === 'table' ? undefined : 'table'));
+      else if (e.key === 'b' || e.key === 'B') setPanel((p) => (p === 'table' ? undefined : 'table'));
       else if (e.key === '?') setPanel((p) => (p === 'help' ? undefined : 'help'));
       else if (e.key === '0') map?.home();
       else if (e.key === 'n' || e.key === 'p') {

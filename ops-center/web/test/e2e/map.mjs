@@ -268,15 +268,15 @@ await page.keyboard.press('Escape');
 await page.keyboard.press('0');
 
 // 4. The same as a table, and the keys as a list.
-await page.keyboard.press('t');
+await page.keyboard.press('b');
 await until(
-  't shows a table of what is in view',
+  'b shows a table of what is in view',
   async () => (await page.locator('.map-table tbody tr').count()) > 50,
 );
 const first = await page.locator('.map-table tbody tr').first().textContent();
 expect('the worst alarm first', /Nguy cấp/.test(first), first);
 await shot('table-vi');
-await page.keyboard.press('t');
+await page.keyboard.press('b');
 await page.keyboard.press('?');
 await until('? lists the keys', async () => (await page.locator('.map-help').count()) === 1);
 await shot('help-vi');
@@ -446,11 +446,11 @@ async function accessible(what) {
   expect(`axe finds nothing serious in ${what}`, found.length === 0, found.join('; '));
 }
 await accessible('the light map and its panel');
-await page.keyboard.press('t');
+await page.keyboard.press('b');
 await page.locator('.map-table').waitFor();
 await accessible('the table');
 await shot('table-light-en');
-await page.keyboard.press('t');
+await page.keyboard.press('b');
 await page.locator('.layers label', { hasText: 'Light theme' }).locator('input').uncheck();
 await accessible('the dark map and its panel');
 await shot('zones-dark-en');
