@@ -29,7 +29,7 @@ export const ACTIONS = [
 ] as const;
 export type Action = (typeof ACTIONS)[number];
 
-/** The usual key of each. The map has L, T, N, P, 0, + and − (panels/mapview.tsx). */
+/** The usual key of each. The map has L, N, P, 0, + and − (panels/mapview.tsx); its B is the desk's comment here. */
 export const USUAL: Record<Action, string> = {
   next: 'j',
   previous: 'k',
