@@ -10,6 +10,7 @@ import (
 
 	"vonglau/ops-center/access"
 	"vonglau/ops-center/alert"
+	"vonglau/ops-center/audit"
 	"vonglau/ops-center/live"
 	"vonglau/ops-center/replay"
 )
@@ -20,6 +21,22 @@ type densityInput struct {
 }
 
 type densityOutput struct{ Body replay.Density }
+
+// opened records who looks at what time. What a request did is on record when
+// the request ends, and a socket ends when somebody closes it: this is written
+// at once.
+func (a *api) opened(ctx context.Context, who live.Viewer, asked replay.Asked) {
+	if a.Record == nil {
+		return
+	}
+	p := &access.Principal{ID: who.ID, Name: who.Name, Role: access.Role(who.Role), Screen: who.Screen}
+	err := a.Record.Add(context.WithoutCancel(ctx), audit.Entry{
+		Who: a.pseudonym(ctx, p), Act: "replay.open", Object: asked.At.UTC().Format(time.RFC3339), Outcome: audit.Done,
+	})
+	if err != nil {
+		a.Log.Error("the opening of a replay is not on record yet", "error", err)
+	}
+}
 
 // moment is the replay of a hub's id, for figures that are those of its moment.
 func (a *api) moment(hub string) (replay.Moment, error) {
@@ -40,7 +57,7 @@ func (a *api) replayRoutes() {
 	})
 	if a.Replays != nil {
 		socket = a.Replays.Handler(a.admit, func(r *http.Request, who live.Viewer, asked replay.Asked) {
-			a.changed(r.Context(), "replay.open", asked.At.UTC().Format(time.RFC3339), nil, nil)
+			a.opened(r.Context(), who, asked)
 		})
 	}
 	a.raw(access.Self, huma.Operation{
