@@ -486,7 +486,12 @@ func (a *api) addToken(ctx context.Context, in *newTokenInput) (*newTokenOutput,
 	b := in.Body
 	t := b.token(b.Kind)
 	t.Role, t.Department, t.Wards, t.Screen = access.Role(b.Role), b.Department, b.Wards, b.Screen
-	t, secret, err := a.Access.AddToken(ctx, t, b.lasts())
+	return a.giveToken(ctx, t, b.lasts())
+}
+
+// giveToken makes a token that is nobody's own and shows it, this once.
+func (a *api) giveToken(ctx context.Context, t access.APIToken, lasts time.Duration) (*newTokenOutput, error) {
+	t, secret, err := a.Access.AddToken(ctx, t, lasts)
 	if err != nil {
 		return nil, a.accessError(err)
 	}

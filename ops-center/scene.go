@@ -73,6 +73,11 @@ type displayInput struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
+type displayTokenInput struct {
+	ID   string `path:"id" maxLength:"64"`
+	Body TokenRequest
+}
+
 type putDisplayInput struct {
 	ID   string `path:"id" maxLength:"64"`
 	Body displayBody
@@ -272,6 +277,10 @@ func (a *api) sceneRoutes() {
 		}
 		return nil, err
 	})
+	sceneRoute(a, access.ManageDisplays, huma.Operation{
+		OperationID: "add-display-token", Method: http.MethodPost, Path: "/v1/displays/{id}/token", Tags: tags, Summary: "Make the token that opens a display",
+		Description: "Of this display's screen and of nothing else; shown this once. POST /v1/tokens makes those of programs too.", DefaultStatus: http.StatusCreated,
+	}, a.addDisplayToken)
 	sceneRoute(a, access.PushScenes, huma.Operation{
 		OperationID: "return-display", Method: http.MethodPost, Path: "/v1/displays/{id}/return", Tags: tags, Summary: "Take off a display what was put on it",
 		Description: "Ends its pushes and the alarm's take-over; it shows its playlist or its own scene again.",
@@ -328,6 +337,17 @@ func (a *api) sceneRoutes() {
 		Parameters:  inPath, RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"image/jpeg": {}, "image/png": {}}},
 		Responses: map[string]*huma.Response{"204": {Description: "Kept"}, "403": {Description: "Not this display's own screen"}},
 	}, http.HandlerFunc(a.takeThumbnail))
+}
+
+// addDisplayToken makes what the link of a screen carries. Whoever runs displays
+// needs no right over people for it: the token may what a screen may.
+func (a *api) addDisplayToken(ctx context.Context, in *displayTokenInput) (*newTokenOutput, error) {
+	if _, err := a.Scenes.Display(in.ID); err != nil {
+		return nil, err
+	}
+	t := in.Body.token(access.DisplayToken)
+	t.Screen = in.ID
+	return a.giveToken(ctx, t, in.Body.lasts())
 }
 
 // discreet leaves out where a display is reached from, which is for those who

@@ -1,5 +1,6 @@
 import { call, get } from '../api.ts';
 import type { Label } from '../live/dictionary.ts';
+import type { ApiToken, TokenRequest } from '../people/api.ts';
 import type { Calm, Focus, Panel, Reason, Scene, Span, View } from './model.ts';
 
 export interface PlayItem {
@@ -120,6 +121,8 @@ export const scenesApi = {
     (await get<{ displays: DisplayState[] }>('/v1/displays', signal)).displays,
   putDisplay: (id: string, body: DisplaySettings) => send<DisplayState>('PUT', at('displays', id), body),
   removeDisplay: (id: string) => send<void>('DELETE', at('displays', id)),
+  addToken: (id: string, token: TokenRequest) =>
+    send<{ token: ApiToken; secret: string }>('POST', `${at('displays', id)}/token`, token),
   giveBack: (id: string) => send<DisplayState>('POST', `${at('displays', id)}/return`),
   shown: async (id: string) => (await get<{ shown: Shown[] }>(`${at('displays', id)}/shown`)).shown,
   push: (order: Order) => send<Push>('POST', '/v1/pushes', order),

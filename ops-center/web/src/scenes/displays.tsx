@@ -33,7 +33,6 @@ export function Displays({
   const { lang, t } = useLanguage();
   const manage = session.permissions.includes('manage_displays');
   const push = session.permissions.includes('push_scenes');
-  const give = session.permissions.includes('manage_people');
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
   const [pushing, setPushing] = useState(false);
   const [editing, setEditing] = useState<DisplayState | 'new' | undefined>(undefined);
@@ -189,7 +188,7 @@ export function Displays({
                 <button type="button" onClick={() => setRecorded(d)}>
                   {t('scenes.record')}
                 </button>
-                {give && (
+                {manage && (
                   <button type="button" onClick={() => setLinked(d)}>
                     {t('scenes.link')}
                   </button>

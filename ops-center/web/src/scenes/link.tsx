@@ -2,8 +2,7 @@ import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { reason } from '../panels/context.ts';
-import { people } from '../people/api.ts';
-import type { DisplayState } from './api.ts';
+import { type DisplayState, scenesApi } from './api.ts';
 
 /** Makes the link that opens a display on its machine; its token is shown once and ends by itself. */
 export function LinkDialog({ display, onDone }: { display: DisplayState; onDone: () => void }) {
@@ -22,10 +21,8 @@ export function LinkDialog({ display, onDone }: { display: DisplayState; onDone:
     const from = networks.split(/[\s,;]+/).filter(Boolean);
     setBusy(true);
     setError(undefined);
-    people
-      .addToken({
-        kind: 'display',
-        screen: display.id,
+    scenesApi
+      .addToken(display.id, {
         name: display.id,
         purpose: t('scenes.link.purpose', { name }),
         days: Number(days),
