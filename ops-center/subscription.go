@@ -210,7 +210,7 @@ func (a *api) subscriptionError(what string, err error) error {
 	var bad *notify.Invalid
 	switch {
 	case errors.As(err, &bad):
-		return huma.Error422UnprocessableEntity(what, &huma.ErrorDetail{Location: "body." + bad.Field, Message: bad.Why})
+		return huma.Error422UnprocessableEntity(what+": "+bad.Why, &huma.ErrorDetail{Location: "body." + bad.Field, Message: bad.Why})
 	case errors.Is(err, notify.ErrNone):
 		return huma.Error404NotFound(err.Error())
 	}

@@ -187,3 +187,27 @@ func TestProgramWarningsDelivered(t *testing.T) {
 		}
 	}
 }
+
+// TestProgramDepartmentsPage is a browser's look at /departments; see
+// ops-center/web/test/e2e/departments.mjs.
+func TestProgramDepartmentsPage(t *testing.T) {
+	tool(t, "node")
+	chromium := tool(t, "chromium", "chromium-browser", "google-chrome")
+	p, tokens := subscribed(t, 3)
+	requireWall(t, p)
+	var devices []string
+	for i, token := range tokens {
+		devices = append(devices, fmt.Sprintf("water-%03d=%s", i, token))
+	}
+	args := []string{"test/e2e/departments.mjs", "--url", "http://" + p.addr.HTTP, "--token", p.token, "--chromium", chromium, "--devices", strings.Join(devices, ",")}
+	if shots := os.Getenv("VONGLAU_SHOTS"); shots != "" {
+		args = append(args, "--shots", shots)
+	}
+	browser := exec.Command("node", args...)
+	browser.Dir = "../../ops-center/web"
+	out, err := browser.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the browser: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}

@@ -69,6 +69,8 @@ function Departments({ session }: { session: Session }) {
     const timer = setInterval(load, EVERY);
     return () => clearInterval(timer);
   }, [load]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what was said is of the language it was said in
+  useEffect(() => setSaid(''), [lang]);
   const current = listing?.subscriptions.find((s) => s.id === chosen);
 
   const act = async (what: () => Promise<string>) => {

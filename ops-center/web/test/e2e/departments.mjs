@@ -1,0 +1,251 @@
+// A department subscribes at /departments, is told, fails, and is told again:
+//
+//   node test/e2e/departments.mjs --url http://[::1]:8080 --token ADMIN --devices ID=TOKEN,ID=TOKEN
+//                                 [--shots DIR] [--chromium PATH]
+//
+// Each device is one that raises an alarm of priority 1, of a rule of Sở Xây
+// dựng, when it reports pm25 of 200. The server admits ::1 to webhooks.
+//
+// Exits 1 and names every expectation that was not met.
+import { createHmac } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const option = (name, otherwise) => {
+  const i = process.argv.indexOf(`--${name}`);
+  return i < 0 ? otherwise : process.argv[i + 1];
+};
+const url = option('url', 'http://[::1]:8080');
+const token = option('token', '');
+const shots = option('shots', '');
+const devices = option('devices', '')
+  .split(',')
+  .map((d) => d.split('='));
+const host = new URL(url).host;
+if (shots) mkdirSync(shots, { recursive: true });
+
+const failures = [];
+function expect(what, met, detail = '') {
+  console.log(`${met ? 'ok  ' : 'FAIL'} ${what}${detail === '' ? '' : `: ${detail}`}`);
+  if (!met) failures.push(what);
+}
+async function until(what, test, patience = 15_000) {
+  const started = Date.now();
+  for (;;) {
+    if (await test()) {
+      expect(what, true, `${((Date.now() - started) / 1000).toFixed(2)} s`);
+      return true;
+    }
+    if (Date.now() - started > patience) {
+      expect(what, false, `not within ${patience / 1000} s`);
+      return false;
+    }
+    await new Promise((done) => setTimeout(done, 30));
+  }
+}
+
+// The department's receiver.
+const received = [];
+let down = false;
+let asked = 0;
+const receiver = createServer((req, res) => {
+  let body = '';
+  req.setEncoding('utf8');
+  req.on('data', (part) => {
+    body += part;
+  });
+  req.on('end', () => {
+    asked++;
+    if (!down) received.push({ body, headers: req.headers });
+    res.statusCode = down ? 503 : 204;
+    res.end();
+  });
+});
+await new Promise((done) => receiver.listen(0, '::1', done));
+const hook = `http://[::1]:${receiver.address().port}/alerts`;
+const signed = (r, secret) => {
+  const [, t, v1] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(r.headers['vonglau-signature']) ?? [];
+  return v1 !== undefined && v1 === createHmac('sha256', secret).update(`${t}.${r.body}`).digest('hex');
+};
+
+async function ask(method, path, body, as = token) {
+  const res = await fetch(url + path, {
+    method,
+    headers: { Authorization: `Bearer ${as}`, 'Content-Type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await res.text();
+  if (!res.ok) throw new Error(`${method} ${path}: ${res.status} ${text}`);
+  return text ? JSON.parse(text) : undefined;
+}
+const raise = ([id, key]) => ask('POST', `/v1/devices/${id}/telemetry`, { pm25: 200 }, key);
+
+const browser = await chromium.launch({
+  executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
+  args: [
+    '--headless=new',
+    '--no-sandbox',
+    '--use-gl=angle',
+    '--use-angle=swiftshader',
+    '--enable-unsafe-swiftshader',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--disable-quic',
+    '--force-color-profile=srgb',
+  ],
+});
+const complaints = [];
+const elsewhere = [];
+let excused = false;
+const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
+const page = await context.newPage();
+page.setDefaultTimeout(15_000);
+page.on('console', (m) => {
+  if (excused || (m.type() !== 'error' && m.type() !== 'warning')) return;
+  if (/GPU stall|GL Driver Message|swiftshader/i.test(m.text())) return;
+  complaints.push(`${m.type()}: ${m.text()}`);
+});
+page.on('pageerror', (e) => complaints.push(`exception: ${e.stack}`));
+page.on('request', (r) => {
+  const to = new URL(r.url());
+  if (to.protocol !== 'data:' && to.protocol !== 'blob:' && to.host !== host) elsewhere.push(r.url());
+});
+const shot = (name) =>
+  shots ? page.screenshot({ path: join(shots, `${name}.png`), timeout: 60_000 }) : undefined;
+async function axe(where) {
+  await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+  const found = await page.evaluate(async () => {
+    const result = await window.axe.run(document, { resultTypes: ['violations'] });
+    return result.violations.map((v) => `${v.id} (${v.nodes.length}): ${v.nodes[0].html.slice(0, 160)}`);
+  });
+  expect(`axe finds nothing in ${where}`, found.length === 0, found.join('; '));
+}
+
+console.log(`departments at ${url}`);
+
+// 1. A subscription is made, by keyboard where a keyboard does.
+await page.goto(`${url}/departments#token=${encodeURIComponent(token)}`);
+await page.getByText('Chưa có đăng ký nào.').waitFor();
+expect('no token stays in the address', !page.url().includes('token'));
+await page.getByRole('button', { name: 'Thêm đăng ký' }).press('Enter');
+await page.getByLabel('Đơn vị', { exact: true }).fill('Sở Xây dựng');
+await page.getByLabel('Tên gọi').fill('Trực ban');
+await page.getByLabel('Địa chỉ nhận').fill('http://[fd00::1]/hook');
+await page.getByLabel('Ưu tiên 1', { exact: true }).press('Space');
+await page.getByLabel('Đơn vị chịu trách nhiệm').fill('Sở Xây dựng');
+await until('what it would have told is counted', async () =>
+  /7 ngày qua có 0 tin/.test((await page.locator('.preview').textContent()) ?? ''),
+);
+excused = true; // the refusal is in the console
+await page.getByRole('button', { name: 'Lưu' }).click();
+await until('an address in the city’s own network is refused, with the reason', async () =>
+  /private|riêng|outbound/.test((await page.locator('form [role="alert"]').textContent()) ?? ''),
+);
+excused = false;
+await axe('the form');
+await page.getByLabel('Địa chỉ nhận').fill(hook);
+await page.getByRole('button', { name: 'Lưu' }).click();
+const secret = (await page.locator('dialog output').textContent()) ?? '';
+expect('its secret is shown once', secret.length >= 40);
+await axe('the secret');
+await page.getByRole('button', { name: 'Đã chép' }).click();
+await page.locator('dialog').waitFor({ state: 'detached' });
+const id = (await ask('GET', '/v1/subscriptions')).subscriptions[0].id;
+
+// 2. The button sends a test, an alarm comes signed, and both are in the history.
+await page.getByRole('button', { name: 'Gửi tin thử' }).click();
+await until('the test is told of', async () =>
+  /đã nhận tin thử/.test((await page.locator('.said').textContent()) ?? ''),
+);
+await raise(devices[0]);
+await until('the alarm arrives', () => received.length === 2);
+expect(
+  'signed with the secret that was shown',
+  received.every((r) => signed(r, secret)),
+);
+expect('as what it is', JSON.parse(received[1]?.body ?? '{}').event?.kind === 'alarm.raised');
+await until(
+  'the history has it',
+  async () => (await page.locator('.deliveries tr.delivered').count()) === 2,
+  10_000,
+);
+
+// 3. The receiver fails: it is seen, and what is on its way is drawn.
+down = true;
+await raise(devices[1]);
+await until('the receiver is asked again', () => asked >= 4);
+await until(
+  'the list says that it fails',
+  async () => /Đang lỗi/.test((await page.locator('.subscription').textContent()) ?? ''),
+  10_000,
+);
+await page.locator('.deliveries tr.retrying svg.tries rect').nth(1).waitFor();
+await axe('a failing receiver');
+await shot('departments-vi');
+await page.locator('button.language').click();
+await page.getByRole('heading', { name: 'Deliveries' }).or(page.getByText('Failing')).first().waitFor();
+const said = await page
+  .locator(
+    '.header, .panel-head, .said, form legend, form label, form h3, form .hint, form .buttons, .preview, thead, .state, .outcome',
+  )
+  .allTextContents();
+expect(
+  'no Vietnamese is left in the English page',
+  !/[ăđơưạảấầậắặẹếềệịọốồộớờợụứừựỳỵ]/i.test(
+    said.join(' ').replaceAll(/Tiếng Việt|Sở Xây dựng|Vọng lâu/gi, ''),
+  ),
+  said.join(' ').slice(0, 300),
+);
+await axe('the English page');
+await shot('departments-en');
+await page.locator('button.language').click();
+down = false;
+await until('it comes afterwards, once', () => received.length === 3, 10_000);
+expect('under one id', new Set(received.map((r) => r.headers['vonglau-delivery'])).size === 3);
+
+// 4. Who answers for the alarms is changed, and kept.
+await page.getByLabel('Đơn vị chịu trách nhiệm').fill('Sở Y tế, Sở Giao thông');
+await page.getByRole('button', { name: 'Lưu' }).click();
+await until(
+  'the filter is changed',
+  async () =>
+    ((await ask('GET', `/v1/subscriptions/${id}`)).filter.owners ?? []).join() === 'Sở Y tế,Sở Giao thông',
+);
+await raise(devices[2]);
+await page.reload();
+await page.locator('.subscription').press('Enter');
+expect(
+  'and is there after a reload',
+  (await page.getByLabel('Đơn vị chịu trách nhiệm').inputValue()) === 'Sở Y tế, Sở Giao thông',
+);
+expect('what belongs to others does not come', received.length === 3, `${received.length}`);
+
+// 5. On a narrow screen nothing is cut off.
+await page.setViewportSize({ width: 900, height: 900 });
+await page.waitForTimeout(300);
+const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+expect('900 px are enough', wide <= 0, `${wide} px too wide`);
+await shot('departments-narrow');
+await page.setViewportSize({ width: 1600, height: 1000 });
+
+// 6. It is ended, at the second asking.
+await page.getByRole('button', { name: 'Kết thúc đăng ký' }).click();
+expect('once is not enough', (await ask('GET', '/v1/subscriptions')).subscriptions.length === 1);
+await page.getByRole('button', { name: 'Bấm lần nữa để kết thúc' }).click();
+await until('it is ended', async () => (await ask('GET', '/v1/subscriptions')).subscriptions.length === 0);
+await page.getByText('Chưa có đăng ký nào.').waitFor();
+
+expect('the console is silent', complaints.length === 0, complaints.join('; '));
+expect('nothing is fetched from elsewhere', elsewhere.length === 0, elsewhere.join('; '));
+await browser.close();
+receiver.closeAllConnections();
+receiver.close();
+if (failures.length > 0) {
+  console.log(`${failures.length} not met`);
+  process.exit(1);
+}
