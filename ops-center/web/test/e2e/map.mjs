@@ -401,7 +401,7 @@ await page.locator('html[data-printed] .print-sheet img').waitFor({ state: 'atta
 if (shots) {
   await page.emulateMedia({ media: 'print' });
   await shot('print');
-  await page.emulateMedia({ media: 'screen' });
+  await page.emulateMedia({ media: null });
 }
 const paper = (await page.pdf({ preferCSSPageSize: true })).toString('latin1');
 const sheets = paper.match(/\/Type\s*\/Page[^s]/g)?.length;
