@@ -3,14 +3,28 @@ import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { why } from '../register/words.ts';
 import { fileOf, type Rule, rules, type Trial, tryRules } from './api.ts';
+import { idOf, template } from './template.ts';
 
 const DAYS = [1, 7, 30] as const;
 
-/** One rule in YAML: changed, enabled, and tried on what is stored. */
-export function Editor({ id, may, onChanged }: { id: string; may: boolean; onChanged: () => void }) {
+/**
+ * One rule in YAML: changed, enabled, and tried on what is stored. Without an id
+ * it is a new one, from a template; none that is there is overwritten by it.
+ */
+export function Editor({
+  id,
+  may,
+  taken,
+  onChanged,
+}: {
+  id: string | undefined;
+  may: boolean;
+  taken?: readonly string[];
+  onChanged: (id: string) => void;
+}) {
   const { lang, t } = useLanguage();
   const [rule, setRule] = useState<Rule | undefined>(undefined);
-  const [source, setSource] = useState('');
+  const [source, setSource] = useState(() => (id === undefined ? template(t) : ''));
   const [kept, setKept] = useState('');
   const [error, setError] = useState<unknown>(undefined);
   const [said, setSaid] = useState('');
@@ -22,6 +36,10 @@ export function Editor({ id, may, onChanged }: { id: string; may: boolean; onCha
   const text = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     const abort = new AbortController();
+    if (id === undefined) {
+      text.current?.focus();
+      return () => running.current?.abort();
+    }
     rules.one(id, abort.signal).then(
       (answer) => {
         setRule(answer.rule);
@@ -52,18 +70,20 @@ export function Editor({ id, may, onChanged }: { id: string; may: boolean; onCha
     area.focus();
     area.setSelectionRange(start, start + (source.split('\n')[line - 1]?.length ?? 0));
   };
+  const named = id ?? idOf(source);
+  const clash = id === undefined && (taken?.includes(named) ?? false);
   const act = async (what: () => Promise<unknown>) => {
     setBusy(true);
     setError(undefined);
     setSaid('');
     try {
       await what();
-      const answer = await rules.one(id);
+      const answer = await rules.one(named);
       setRule(answer.rule);
       setSource(answer.source);
       setKept(answer.source);
       setSaid(t('rules.saved'));
-      onChanged();
+      onChanged(named);
     } catch (e) {
       fail(e);
     } finally {
@@ -85,11 +105,12 @@ export function Editor({ id, may, onChanged }: { id: string; may: boolean; onCha
     }
   };
 
-  if (!rule)
+  if (!rule && id !== undefined)
     return error === undefined ? <p className="empty">…</p> : <p className="problem">{why(t, error)}</p>;
   return (
-    <section className="editor" aria-label={labelOf(rule.name, lang, '')}>
-      <h2>{labelOf(rule.name, lang, '')}</h2>
+    <section className="editor" aria-labelledby="rule-title">
+      <h2 id="rule-title">{rule ? labelOf(rule.name, lang, '') : t('rules.new')}</h2>
+      {!rule && <p>{t('rules.newHelp')}</p>}
       <label htmlFor="rule-source">{t('rules.source')}</label>
       <textarea
         id="rule-source"
@@ -105,26 +126,35 @@ export function Editor({ id, may, onChanged }: { id: string; may: boolean; onCha
           {why(t, error)}
         </p>
       )}
+      {clash && (
+        <p className="problem" role="alert">
+          {t('rules.taken', { id: named })}
+        </p>
+      )}
       <p role="status">{said}</p>
       {may && (
         <div className="acts">
           <button
             type="button"
-            disabled={busy || source === kept}
-            onClick={() => act(() => rules.put(id, source))}
+            disabled={busy || source === kept || named === '' || clash}
+            onClick={() => act(() => rules.put(named, source))}
           >
             {t('rules.save')}
           </button>
-          <button type="button" disabled={busy || source === kept} onClick={() => setSource(kept)}>
-            {t('rules.undo')}
-          </button>
-          <button
-            type="button"
-            disabled={busy || source !== kept}
-            onClick={() => act(() => rules.enable(id, Boolean(rule.disabled)))}
-          >
-            {rule.disabled ? t('rules.enable') : t('rules.disable')}
-          </button>
+          {rule && (
+            <>
+              <button type="button" disabled={busy || source === kept} onClick={() => setSource(kept)}>
+                {t('rules.undo')}
+              </button>
+              <button
+                type="button"
+                disabled={busy || source !== kept}
+                onClick={() => act(() => rules.enable(rule.id, Boolean(rule.disabled)))}
+              >
+                {rule.disabled ? t('rules.enable') : t('rules.disable')}
+              </button>
+            </>
+          )}
         </div>
       )}
       {may && (

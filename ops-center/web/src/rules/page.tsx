@@ -55,7 +55,8 @@ function Rules({ session }: { session: Session }) {
   const [tab, setTab] = useState<Tab>('rules');
   const [book, setBook] = useState<Book | undefined>(undefined);
   const [error, setError] = useState<unknown>(undefined);
-  const [chosen, setChosen] = useState<string | undefined>(undefined);
+  // null is a rule that is not there yet.
+  const [chosen, setChosen] = useState<string | null | undefined>(undefined);
   const load = useCallback(() => {
     rules.book().then((b) => {
       setBook(b);
@@ -98,11 +99,25 @@ function Rules({ session }: { session: Session }) {
       {tab === 'versions' && <Versions may={may} onRestored={load} />}
       {tab === 'rules' && book && (
         <div className="split">
-          <List book={book} chosen={chosen} onChoose={setChosen} />
+          <List
+            book={book}
+            chosen={chosen}
+            onChoose={setChosen}
+            onNew={may ? () => setChosen(null) : undefined}
+          />
           {chosen === undefined ? (
-            <p className="empty">{t('rules.choose')}</p>
+            <p className="empty">{book.rules.length > 0 && t('rules.choose')}</p>
           ) : (
-            <Editor key={chosen} id={chosen} may={may} onChanged={load} />
+            <Editor
+              key={chosen ?? ''}
+              id={chosen ?? undefined}
+              may={may}
+              taken={book.rules.map((r) => r.id)}
+              onChanged={(id) => {
+                load();
+                setChosen(id);
+              }}
+            />
           )}
         </div>
       )}
@@ -116,10 +131,12 @@ function List({
   book,
   chosen,
   onChoose,
+  onNew,
 }: {
   book: Book;
-  chosen: string | undefined;
+  chosen: string | null | undefined;
   onChoose: (id: string) => void;
+  onNew: (() => void) | undefined;
 }) {
   const { lang, t } = useLanguage();
   const standing = new Map<string, Standing>(book.standings.map((s) => [s.rule, s]));
@@ -129,9 +146,14 @@ function List({
     const name = flow ? t(`rules.flow.${flow}`) : t('rules.flow.other');
     groups.set(name, [...(groups.get(name) ?? []), r]);
   }
-  if (book.rules.length === 0) return <p className="empty">{t('rules.none')}</p>;
   return (
     <section className="list" aria-label={t('rules.tab.rules')}>
+      {book.rules.length === 0 && <p className="empty">{t(onNew ? 'rules.noneYet' : 'rules.none')}</p>}
+      {onNew && (
+        <button type="button" className="main" aria-pressed={chosen === null} onClick={onNew}>
+          {t('rules.new')}
+        </button>
+      )}
       {[...groups].map(([name, list]) => (
         <div key={name}>
           <h2>
