@@ -12,6 +12,7 @@ import {
   stepFor,
   zoom,
 } from '../src/device/series.ts';
+import { before, improves, meets } from '../src/figures/api.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -102,4 +103,26 @@ test('desired against reported, leaf by leaf', () => {
     { path: 'uptime', reported: 9, same: true },
   ]);
   expect(differences({ a: 1 }, {})).toEqual([{ path: 'a', desired: 1, same: false }]);
+});
+
+test('a figure against its target and the period before', () => {
+  const f = (value: number | null, better: 'lower' | 'higher', target: number | null = null) => ({
+    value,
+    better,
+    target,
+  });
+  expect([meets(f(1, 'lower', 1)), meets(f(1.1, 'lower', 1)), meets(f(0.9, 'higher', 0.95))]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  expect([meets(f(null, 'lower', 1)), meets(f(1, 'lower'))]).toEqual([undefined, undefined]);
+  expect([improves(f(10, 'lower'), 20), improves(f(10, 'higher'), 20)]).toEqual([true, false]);
+  // Nothing happened, twice: that is neither better nor worse.
+  expect([
+    improves(f(0, 'lower'), 0),
+    improves(f(100, 'higher'), 100.1),
+    improves(f(1, 'lower'), null),
+  ]).toEqual([undefined, undefined, undefined]);
+  expect(before({ from: 100, to: 150 })).toEqual({ from: 50, to: 100 });
 });

@@ -161,7 +161,7 @@ function options(host: HTMLElement, lang: Language, band: boolean, now: Held): u
       {
         stroke: colour.line,
         width: 1.6,
-        points: { show: (u) => !band && (u.data[0]?.length ?? 0) < 200, size: 4, fill: colour.line },
+        points: { show: (u) => (u.data[0]?.length ?? 0) < 200, size: 4, fill: colour.line },
       },
     ],
     ...(band ? { bands: [{ series: [1, 2] as [number, number], fill: colour.band }] } : {}),

@@ -69,6 +69,6 @@ export function meets(f: Pick<Figure, 'value' | 'target' | 'better'>): boolean |
 export function improves(f: Pick<Figure, 'value' | 'better'>, was: number | null): boolean | undefined {
   if (f.value === null || was === null) return undefined;
   const change = f.value - was;
-  if (Math.abs(change) < Math.max(Math.abs(was), Math.abs(f.value)) * 0.005) return undefined;
+  if (Math.abs(change) <= Math.max(Math.abs(was), Math.abs(f.value)) * 0.005) return undefined;
   return f.better === 'lower' ? change < 0 : change > 0;
 }
