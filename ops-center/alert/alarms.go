@@ -235,6 +235,9 @@ func (s *Alarms) Tick(ctx context.Context, now time.Time) error {
 		s.engine.tick(now.UnixMilli(), s.start.UnixMilli())
 	}
 	s.expire(now)
+	if !behind {
+		s.engine.compose(now)
+	}
 	s.chatter.sweep(now.UnixMilli())
 	s.watchFlood(now)
 	if err := s.flush(ctx); err != nil {

@@ -15,14 +15,13 @@ type board struct {
 	mu       sync.RWMutex
 	byID     map[string]*Alarm
 	byDevice map[devices.ID]map[string]*Alarm
-	byRule   map[string]map[string]*Alarm
 	order    []*Alarm           // by urgency
 	behind   map[devices.ID]int // silences explained by a node
 	priority [5]int
 }
 
 func (b *board) init() {
-	b.byID, b.byDevice, b.byRule = map[string]*Alarm{}, map[devices.ID]map[string]*Alarm{}, map[string]map[string]*Alarm{}
+	b.byID, b.byDevice = map[string]*Alarm{}, map[devices.ID]map[string]*Alarm{}
 	b.behind = map[devices.ID]int{}
 }
 
@@ -55,7 +54,6 @@ func (b *board) set(a Alarm) {
 	p := &a
 	b.byID[a.ID] = p
 	put(b.byDevice, a.Device, p)
-	put(b.byRule, a.Rule, p)
 	i, _ := slices.BinarySearchFunc(b.order, p, urgency)
 	b.order = slices.Insert(b.order, i, p)
 	b.priority[a.Priority&7%5]++
@@ -67,7 +65,6 @@ func (b *board) set(a Alarm) {
 func (b *board) drop(old *Alarm) {
 	delete(b.byID, old.ID)
 	remove(b.byDevice, old.Device, old.ID)
-	remove(b.byRule, old.Rule, old.ID)
 	if i, ok := slices.BinarySearchFunc(b.order, old, urgency); ok {
 		b.order = slices.Delete(b.order, i, i+1)
 	}
@@ -106,28 +103,6 @@ func (b *board) shown(a *Alarm) Alarm {
 		out.Unreachable = n
 	}
 	return out
-}
-
-// inhibiting finds an open alarm that makes a expected: of the rule, its
-// condition holding, at the same entity or in the same zone of the layer.
-func (b *board) inhibiting(by inhibition, a *Alarm) (id string) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	for _, other := range b.byRule[by.rule] {
-		if !other.Active || other.State == OutOfService || id != "" && other.ID > id {
-			continue
-		}
-		if by.layer == "" && other.Entity == a.Entity || by.layer != "" && shareZone(a, other, by.layer) {
-			id = other.ID
-		}
-	}
-	return id
-}
-
-func shareZone(a, b *Alarm, layer string) bool {
-	return slices.ContainsFunc(a.Zones, func(z Zone) bool {
-		return z.Layer == layer && slices.ContainsFunc(b.Zones, func(y Zone) bool { return y.Layer == z.Layer && y.Code == z.Code })
-	})
 }
 
 // List gives the open alarms, the most urgent first and of those the newest; the

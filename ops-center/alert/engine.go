@@ -34,6 +34,7 @@ type engine struct {
 	fleet   map[devices.ID]*watched
 	alarms  map[key]*Alarm // the open ones
 	byID    map[string]key
+	byRule  map[string]map[devices.ID]*Alarm
 	outbox  []*Transition
 
 	late uint64 // readings not newer than the newest judged
@@ -79,7 +80,7 @@ func newEngine(r *devices.Register, zoneName func(devices.ZoneRef) string, place
 		register: r, zoneName: zoneName, place: place,
 		calendar: time.UTC, recheck: true,
 		rules: map[string]*Rule{}, version: 1,
-		fleet: map[devices.ID]*watched{}, alarms: map[key]*Alarm{}, byID: map[string]key{},
+		fleet: map[devices.ID]*watched{}, alarms: map[key]*Alarm{}, byID: map[string]key{}, byRule: map[string]map[devices.ID]*Alarm{},
 	}
 }
 
@@ -599,9 +600,6 @@ func (e *engine) move(k key, event Event, at time.Time, who Actor, why string, c
 	if t := e.draft(k, event, at, who, why, change); t != nil {
 		e.put(k, t.Alarm)
 		e.outbox = append(e.outbox, t)
-		if len(e.index.parts[k.rule]) > 0 {
-			e.touched = append(e.touched, e.index.parts[k.rule]...)
-		}
 	}
 }
 
@@ -622,6 +620,7 @@ func (e *engine) draft(k key, event Event, at time.Time, who Actor, why string, 
 	}
 	next.State = to
 	next.enter(to)
+	next.Group = e.group(&next)
 	next.Changes++
 	return &Transition{Event: event, From: from, To: to, At: at, Who: who, Why: why, Alarm: next}
 }
@@ -632,12 +631,20 @@ func (e *engine) put(k key, a Alarm) {
 	if old := e.alarms[k]; old != nil {
 		delete(e.byID, old.ID)
 	}
+	e.touched = append(e.touched, e.index.parts[k.rule]...)
 	if a.State == Normal {
 		delete(e.alarms, k)
 		delete(w.alarms, k.rule)
+		if delete(e.byRule[k.rule], k.device); len(e.byRule[k.rule]) == 0 {
+			delete(e.byRule, k.rule)
+		}
 		return
 	}
 	e.alarms[k], w.alarms[k.rule], e.byID[a.ID] = &a, &a, k
+	if e.byRule[k.rule] == nil {
+		e.byRule[k.rule] = map[devices.ID]*Alarm{}
+	}
+	e.byRule[k.rule][k.device] = &a
 }
 
 // tick raises silence. start is when the engine began to listen: a device

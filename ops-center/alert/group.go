@@ -10,7 +10,8 @@ import (
 // A hundred alarms are rarely a hundred matters. Groups gather the open alarms by
 // what explains them, so that a list shows matters first:
 //
-//	cause  the silence of a node and of all that hangs on it
+//	cause  the silence of a node and of all that hangs on it, and an alarm with
+//	       those that it makes expected: they share its group
 //	ward   those of one zone of the wards' layer
 //	rule   those of one rule, as long as no half hour lies between two of them
 //	site   those of one site, as the register words it
@@ -21,7 +22,35 @@ import (
 // groupGap ends a group of one rule: what comes later is another event.
 const groupGap = 30 * time.Minute
 
-// GroupKey is the default group of an alarm.
+// group is the default group of an alarm: that of the alarm which makes it
+// expected, else its own.
+func (e *engine) group(a *Alarm) string {
+	own := a
+	for range 8 { // of a chain the first; rules may inhibit each other
+		k, ok := e.byID[own.expectedBy()]
+		if !ok {
+			break
+		}
+		own = e.alarms[k]
+	}
+	return GroupKey(own)
+}
+
+// expectedBy is the alarm of an inhibiting rule that an alarm is hidden by, empty
+// for none.
+func (a *Alarm) expectedBy() string {
+	if a.inhibited() {
+		return a.Suppression.Alarm
+	}
+	return ""
+}
+
+// inhibited reports whether an alarm is suppressed by another rule's.
+func (a *Alarm) inhibited() bool {
+	return a.State == Suppressed && a.Suppression != nil && a.Suppression.By == "rule"
+}
+
+// GroupKey is the group of an alarm by itself; see Alarm.Group.
 func GroupKey(a *Alarm) string {
 	switch {
 	case a.Because != "":
@@ -94,7 +123,7 @@ func Groups(list []Alarm, by string, name func(id string) string, site func(id s
 		case "rule":
 			return "rule:" + a.Rule
 		default:
-			return GroupKey(a)
+			return cmp.Or(a.Group, GroupKey(a))
 		}
 	}
 	members := map[string][]*Alarm{}

@@ -147,7 +147,9 @@ type Speed struct {
 
 // Composite holds while alarms of other rules do, together: in the same zone of
 // Layer, or anywhere when there is no layer. Exactly one of the three says how
-// many. Alarms behind a silent node, and those out of service, do not count.
+// many. Alarms behind a silent node, under a plan and out of
+// service do not count; those that another alarm makes expected do, or a
+// composite could not inhibit what it is made of.
 type Composite struct {
 	All []string `yaml:"all" json:"all,omitempty"` // an alarm of each rule
 	Any []string `yaml:"any" json:"any,omitempty"` // an alarm of one of them

@@ -225,6 +225,10 @@ func (s *Alarms) record(ctx context.Context, t *Transition) (Alarm, error) {
 		return Alarm{}, err
 	}
 	s.fold(t)
+	// Composites follow at once. What of that cannot be written now waits in the
+	// outbox, and the act is done all the same.
+	s.engine.compose(s.opt.Now())
+	_ = s.flush(ctx)
 	return t.Alarm, nil
 }
 
@@ -465,6 +469,8 @@ func (s *Alarms) expire(now time.Time) {
 		case a.State == Suppressed && a.Suppression != nil:
 			if why := s.released(a, now); why != "" {
 				s.engine.move(k, Unsuppress, now, clockActor, why, func(*Alarm) {})
+			} else if cover := s.covered(a, now); s.moved(a, cover) {
+				s.engine.move(k, Suppress, now, clockActor, cover.Reason, func(a *Alarm) { a.Suppression = cover })
 			}
 		case a.State.Shown():
 			if cover := s.covered(a, now); cover != nil {
@@ -474,6 +480,12 @@ func (s *Alarms) expire(now time.Time) {
 	}
 }
 
+// moved reports whether a suppressed alarm has another cover by now, or its cover
+// is of another group.
+func (s *Alarms) moved(a *Alarm, cover *Suppression) bool {
+	return cover != nil && (!cover.same(a.Suppression) || a.Group != s.engine.group(a))
+}
+
 func (s *Alarms) overdue(a *Alarm, now time.Time) bool {
 	switch {
 	case a.Claimed != nil && !now.Before(a.Claimed.Until):
@@ -481,7 +493,7 @@ func (s *Alarms) overdue(a *Alarm, now time.Time) bool {
 	case a.State == Shelved:
 		return a.Shelved == nil || !now.Before(a.Shelved.Until)
 	case a.State == Suppressed:
-		return a.Suppression != nil && s.released(a, now) != ""
+		return a.Suppression != nil && (s.released(a, now) != "" || s.moved(a, s.covered(a, now)))
 	default:
 		return a.State.Shown() && s.covered(a, now) != nil
 	}

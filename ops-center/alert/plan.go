@@ -30,6 +30,11 @@ type Suppression struct {
 	Reason string     `json:"reason"`
 }
 
+// same reports whether two are one cover.
+func (s *Suppression) same(other *Suppression) bool {
+	return s != nil && other != nil && s.By == other.By && s.Plan == other.Plan && s.Alarm == other.Alarm
+}
+
 // Plan is work that is known beforehand: alarms it covers are suppressed while
 // it lasts. A part that is empty covers all; one of them is needed.
 type Plan struct {
@@ -150,22 +155,27 @@ func (s *Alarms) covered(a *Alarm, now time.Time) *Suppression {
 			return &Suppression{By: "plan", Plan: p.ID, Until: &to, Reason: p.Reason}
 		}
 	}
+	var found *Alarm
 	for _, by := range s.inhibitors()[a.Rule] {
-		if other := s.board.inhibiting(by, a); other != "" {
-			return &Suppression{By: "rule", Alarm: other, Reason: "expected while " + other + " is open"}
+		if other := s.engine.inhibiting(by, a); other != nil && (found == nil || hidden(other) < hidden(found)) {
+			found = other
 		}
 	}
-	return nil
+	if found == nil {
+		return nil
+	}
+	return &Suppression{By: "rule", Alarm: found.ID, Reason: "expected while " + found.ID + " is open"}
 }
 
-// released says why an alarm is covered no longer, "" while it is.
+// released says why an alarm is covered no longer, "" while it is. One that its
+// device says is over, and that only waits to be, is no news after its cover.
 func (s *Alarms) released(a *Alarm, now time.Time) string {
 	switch cover := s.covered(a, now); {
 	case !a.Active:
 		return "it is over"
 	case cover == nil && a.Suppression.By == "plan":
 		return "the plan is over"
-	case cover == nil:
+	case cover == nil && !s.engine.ending(a):
 		return a.Suppression.Alarm + " is open no longer"
 	default:
 		return ""
@@ -198,6 +208,52 @@ func (s *Alarms) inhibitors() map[string][]inhibition {
 	return s.inhibited
 }
 
+// inhibiting finds an open alarm that makes a expected: of the rule, its
+// condition holding, of the same drill or of none, in the same zone of the layer.
+// Without a layer it is of the same entity, or of a cluster that a's device is in.
+// One that is shown comes before one that is expected itself.
+func (e *engine) inhibiting(by inhibition, a *Alarm) (found *Alarm) {
+	for entity, other := range e.byRule[by.rule] {
+		if !other.Active || other.State == OutOfService || other.Exercise != a.Exercise {
+			continue
+		}
+		if by.layer != "" && !shareZone(a, other, by.layer) || by.layer == "" && entity != a.key().device && !e.clustered(by.rule, entity, a) {
+			continue
+		}
+		if found == nil || cmp.Or(cmp.Compare(hidden(other), hidden(found)), cmp.Compare(other.ID, found.ID)) < 0 {
+			found = other
+		}
+	}
+	return found
+}
+
+// ending reports whether the readings say that an alarm's condition is over, and
+// only its delay makes it last.
+func (e *engine) ending(a *Alarm) bool {
+	w := e.fleet[a.key().device]
+	if w == nil || w.tracks[a.Rule] == nil {
+		return false
+	}
+	tr := w.tracks[a.Rule]
+	return tr.On && tr.Since != 0
+}
+
+// clustered reports whether the device of an alarm is in a cluster of a rule.
+func (e *engine) clustered(rule string, cluster devices.ID, a *Alarm) bool {
+	r := e.rules[rule]
+	if r == nil || r.When.Cluster == nil || a.Device == "" {
+		return false
+	}
+	city := e.fleet[entityOf("city:"+rule, a.Exercise)]
+	return city != nil && city.tracks[rule] != nil && slices.Contains(city.tracks[rule].Clusters[cluster], a.Device)
+}
+
+func shareZone(a, b *Alarm, layer string) bool {
+	return slices.ContainsFunc(a.Zones, func(z Zone) bool {
+		return z.Layer == layer && slices.ContainsFunc(b.Zones, func(y Zone) bool { return y.Layer == z.Layer && y.Code == z.Code })
+	})
+}
+
 // dress completes a draft of the engine before its state is known: a raise that
 // is expected becomes a suppression.
 func (s *Alarms) dress(event Event, from State, a *Alarm, at time.Time) Event {
@@ -212,7 +268,6 @@ func (s *Alarms) dress(event Event, from State, a *Alarm, at time.Time) Event {
 			a.Exercise = d.Exercise
 		}
 	}
-	a.Group = GroupKey(a)
 	if event == Raise && (from == Normal || from == Returned) {
 		if cover := s.covered(a, s.opt.Now()); cover != nil {
 			a.Suppression = cover

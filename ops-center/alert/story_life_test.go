@@ -25,7 +25,7 @@ import (
 // The open alarms of a "=" line also tell of what was done to them:
 //
 //	shelved-by NAME, claimed-by NAME, for DEPARTMENT[!accepted|!returned],
-//	covered-by plan|RULE, said N, false, chattering
+//	covered-by plan|RULE group KEY, said N, false, chattering
 func (s *story) act(verb string, words []string) {
 	switch verb {
 	case "plan":
@@ -162,6 +162,9 @@ func lifeOf(a *Alarm) string {
 			by, _, _ = strings.Cut(c.Alarm, ".")
 		}
 		b.WriteString(" covered-by " + by)
+		if c.By == "rule" {
+			b.WriteString(" group " + a.Group)
+		}
 	}
 	if n := len(a.Comments); n > 0 {
 		fmt.Fprintf(&b, " said %d", n)

@@ -528,7 +528,7 @@ func (e *engine) composite(r *Rule, now int64) {
 	parts := map[devices.ID][]*Alarm{}
 	refs := map[devices.ID]devices.ZoneRef{}
 	for k, a := range e.alarms {
-		if !a.Active || a.State == OutOfService || a.State == Suppressed || !slices.Contains(c.rules(), k.rule) {
+		if !a.Active || a.State == OutOfService || a.State == Suppressed && !a.inhibited() || !slices.Contains(c.rules(), k.rule) {
 			continue
 		}
 		if c.Layer == "" {

@@ -17,7 +17,7 @@ end
 00:10 b noise=85 in wards/w-2
 > loud b unacknowledged
 00:20 tick
-= loud b unacknowledged, flood f unacknowledged, loud a suppressed covered-by flood
+= loud b unacknowledged, flood f unacknowledged, loud a suppressed covered-by flood group rule:flood@wards/w-1
 01:00 f water_depth=0.1 in wards/w-1
 > flood f returned
 01:01 tick
