@@ -207,7 +207,9 @@ func (n *Network) Apply(last uint64, messages []*Message, statuses []*Status, re
 			n.message(sh, m, t)
 			touched[shardOf(string(m.Device))] = true
 		}
-		n.site(m.From.Addr(), m.Received, last, &touched, func(s *SiteUse) { s.add(t) })
+		if !n.drilled(m.Device) {
+			n.site(m.From.Addr(), m.Received, last, &touched, func(s *SiteUse) { s.add(t) })
+		}
 	}
 	for _, s := range statuses {
 		if sh := n.counts(string(s.Device), last); sh != nil {
@@ -219,7 +221,9 @@ func (n *Network) Apply(last uint64, messages []*Message, statuses []*Status, re
 		if sh := n.counts(string(r.Device), last); sh != nil && n.refusal(sh, r) {
 			touched[shardOf(string(r.Device))] = true
 		}
-		n.site(r.From.Addr(), r.At, last, &touched, func(s *SiteUse) { s.Refusals++ })
+		if !n.drilled(r.Device) {
+			n.site(r.From.Addr(), r.At, last, &touched, func(s *SiteUse) { s.Refusals++ })
+		}
 	}
 	for i := range touched {
 		if touched[i] {
@@ -227,6 +231,13 @@ func (n *Network) Apply(last uint64, messages []*Message, statuses []*Status, re
 		}
 	}
 	n.seq = max(n.seq, last)
+}
+
+// drilled reports whether a device is of a drill: what it sends is its own, and
+// no site's nor prefix's traffic.
+func (n *Network) drilled(id ID) bool {
+	d, ok := n.register.Get(id)
+	return ok && d.Exercise != ""
 }
 
 // node finds a registered device's entry.

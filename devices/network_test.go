@@ -142,6 +142,34 @@ func TestNetworkRemembersAddresses(t *testing.T) {
 	}
 }
 
+// TestNetworkLeavesDrillsOut: what devices of a drill send is their own traffic,
+// and of no site and no prefix.
+func TestNetworkLeavesDrillsOut(t *testing.T) {
+	n := newTestNetwork(t, "gw-1")
+	if _, err := n.register.Add(t.Context(), Device{ID: "drill-gw", Profile: "gateway", Exercise: "flood-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.prefixes.Set(t.Context(), []Prefix{{Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Name: "Trạm 1", Kind: "site"}}); err != nil {
+		t.Fatal(err)
+	}
+	from := netip.MustParseAddrPort("[2001:db8:1::9]:9")
+	n.message("gw-1", "2001:db8:1::1", noon, 100)
+	n.message("drill-gw", "2001:db8:1::9", noon, 1000)
+	n.message("drill-gw", "2001:db8:9::9", noon, 1000)
+	n.seq++
+	n.Apply(n.seq, nil, nil, []*Refusal{
+		{Device: "drill-gw", Reason: ReasonMalformed, At: noon, From: from},
+		{Device: "gw-1", Reason: ReasonMalformed, At: noon, From: from},
+	})
+	registered, others := n.ByPrefix()
+	if len(registered) != 1 || registered[0].Traffic != (Traffic{1, 2, 100}) || registered[0].Refusals != 1 || len(others) != 0 {
+		t.Errorf("prefixes %+v, others %+v", registered, others)
+	}
+	if own := n.node("drill-gw"); own.Total != (Traffic{2, 4, 2000}) || own.Refusals[ReasonMalformed] != 1 {
+		t.Errorf("its own %+v", own)
+	}
+}
+
 func TestNetworkCountsLinksAndRefusals(t *testing.T) {
 	n := newTestNetwork(t, "gw-1")
 	from := netip.MustParseAddrPort("[2001:db8::1]:9")

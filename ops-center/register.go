@@ -397,7 +397,7 @@ type conformityInput struct {
 type conformityOutput struct {
 	Body struct {
 		Devices []deviatingView `json:"devices"`
-		Checked int             `json:"checked" doc:"Devices looked at, those retired left out"`
+		Checked int             `json:"checked" doc:"Devices looked at, those retired and those of drills left out"`
 		Total   int             `json:"total" doc:"How many of them deviate"`
 		Rules   map[string]int  `json:"rules" doc:"How many deviate from each rule"`
 	}
@@ -419,7 +419,7 @@ func (a *api) conformity(_ context.Context, in *conformityInput) (*conformityOut
 	out := &conformityOutput{}
 	out.Body.Devices, out.Body.Rules = []deviatingView{}, map[string]int{}
 	for _, d := range found {
-		if d.State == devices.Retired {
+		if d.State == devices.Retired || d.Exercise != "" {
 			continue
 		}
 		out.Body.Checked++

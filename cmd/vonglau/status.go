@@ -19,8 +19,9 @@ type status struct {
 	Readers map[string]lag `json:"readers"`
 	Audit   *auditStatus   `json:"audit,omitempty"`
 	Screens int            `json:"screens"`
-	Devices int            `json:"devices"`
-	Values  int64          `json:"valuesTaken"` // since the start
+	// Devices are those registered, without those of drills.
+	Devices int   `json:"devices"`
+	Values  int64 `json:"valuesTaken"` // since the start
 	// RoundTrips says whether round trips to devices are measured.
 	RoundTrips string `json:"roundTrips"`
 }
@@ -54,6 +55,15 @@ type lag struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
+func (s *Server) realDevices() (n int) {
+	for _, d := range s.register.List() {
+		if d.Exercise == "" {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *Server) status() any {
 	st := s.journal.State()
 	out := status{
@@ -64,7 +74,7 @@ func (s *Server) status() any {
 		},
 		Series:  seriesStatus{Store: "embedded", State: s.writer.State()},
 		Readers: map[string]lag{}, Audit: s.auditStatus(),
-		Screens: s.hub.Screens(), Devices: len(s.register.List()), Values: s.gate.Accepted(), RoundTrips: s.roundTrips(),
+		Screens: s.hub.Screens(), Devices: s.realDevices(), Values: s.gate.Accepted(), RoundTrips: s.roundTrips(),
 	}
 	for _, l := range st.Lost {
 		out.Journal.Lost = append(out.Journal.Lost, l.String())
