@@ -61,7 +61,7 @@ func FigureNames() []string {
 }
 
 var (
-	fromAlarms = both("Nhật ký báo động", "The log of alarms")
+	fromAlarms = both("Nhật ký cảnh báo", "The log of alarms")
 	fromSeries = both("Kho số đo và sổ thiết bị", "Stored readings and the register of devices")
 )
 
@@ -73,11 +73,11 @@ type figureKind struct {
 var figureKinds = []figureKind{
 	{"mtta", "s", "lower", both("Thời gian xác nhận trung bình", "Mean time to acknowledge"), alert.Definitions["mtta"]},
 	{"mttr", "s", "lower", both("Thời gian chấm dứt trung bình", "Mean time to clear"), alert.Definitions["mttr"]},
-	{"false_alarms", "share", "lower", both("Tỷ lệ báo động giả", "False alarms"), alert.Definitions["false"]},
-	{"alarms_per_operator", "alarms", "lower", both("Báo động trên mỗi người trực trong 10 phút", "Alarms per operator in 10 minutes"), alert.Definitions["series"]},
-	{"flood_share", "share", "lower", both("Tỷ lệ thời gian báo động dồn dập", "Time in alarm flood"), alert.Definitions["floods"]},
+	{"false_alarms", "share", "lower", both("Tỷ lệ cảnh báo sai", "False alarms"), alert.Definitions["false"]},
+	{"alarms_per_operator", "alarms", "lower", both("Cảnh báo trên mỗi người trực trong 10 phút", "Alarms per operator in 10 minutes"), alert.Definitions["series"]},
+	{"flood_share", "share", "lower", both("Tỷ lệ thời gian cảnh báo dồn dập", "Time in alarm flood"), alert.Definitions["floods"]},
 	{"availability", "share", "higher", both("Mức sẵn sàng của thiết bị", "Availability of devices"), both(
-		"1 trừ tổng thời gian mất liên lạc chia cho (số thiết bị đang hoạt động × độ dài kỳ); theo báo động mất liên lạc, kể cả báo động bị ẩn; không tính diễn tập.",
+		"1 trừ tổng thời gian mất liên lạc chia cho (số thiết bị đang hoạt động × độ dài kỳ); theo cảnh báo mất liên lạc, kể cả cảnh báo bị ẩn; không tính diễn tập.",
 		"1 less the time devices were silent over (active devices × length of the period); by the alarms of silence, suppressed ones included; drills left out.")},
 	{"completeness", "share", "higher", both("Mức đầy đủ của dữ liệu", "Completeness of data"), both(
 		"Số giá trị chính đã lưu chia cho số cần có theo chu kỳ của từng loại thiết bị, tính từng thiết bị và không quá 100 %; chỉ thiết bị đang hoạt động, không tính diễn tập.",

@@ -97,17 +97,17 @@ var priorityTargets = map[int]float64{1: 0.05, 2: 0.15, 3: 0.80}
 
 // Definitions say how the figures are counted, in both languages.
 var Definitions = map[string]map[string]string{
-	"alarms":     {"vi": "Số lần báo động chuyển sang trạng thái chưa xác nhận trong kỳ; không tính diễn tập.", "en": "How often an alarm came to be unacknowledged in the period; drills left out."},
-	"series":     {"vi": "Số báo động trong từng 10 phút (theo bội số 10 phút của UTC), chia cho số người trong ca lúc đầu khoảng, ít nhất là 1.", "en": "Alarms in each ten minutes (multiples of ten minutes in UTC), divided by the people on shift at its beginning, one at least."},
-	"floods":     {"vi": "Dồn dập: bắt đầu khi hơn 10 báo động trong 10 phút trên mỗi người trực, kết thúc khi dưới 5 (ISA-18.2).", "en": "A flood begins with more than 10 alarms in 10 minutes per operator and ends with fewer than 5 (ISA-18.2)."},
+	"alarms":     {"vi": "Số lần cảnh báo chuyển sang trạng thái chưa xác nhận trong kỳ; không tính diễn tập.", "en": "How often an alarm came to be unacknowledged in the period; drills left out."},
+	"series":     {"vi": "Số cảnh báo trong từng 10 phút (theo bội số 10 phút của UTC), chia cho số người trong ca lúc đầu khoảng, ít nhất là 1.", "en": "Alarms in each ten minutes (multiples of ten minutes in UTC), divided by the people on shift at its beginning, one at least."},
+	"floods":     {"vi": "Dồn dập: bắt đầu khi hơn 10 cảnh báo trong 10 phút trên mỗi người trực, kết thúc khi dưới 5 (ISA-18.2).", "en": "A flood begins with more than 10 alarms in 10 minutes per operator and ends with fewer than 5 (ISA-18.2)."},
 	"priorities": {"vi": "Tỷ lệ theo mức ưu tiên so với 5 / 15 / 80 % (EEMUA 191); mức 3 và 4 tính chung vào 80 %.", "en": "Share of each priority against 5 / 15 / 80 % (EEMUA 191); priorities 3 and 4 share the 80 %."},
-	"badActors":  {"vi": "Mười cặp quy tắc và thiết bị báo động nhiều nhất trong kỳ.", "en": "The ten pairs of rule and entity that called most often in the period."},
-	"chattering": {"vi": "Báo động chập chờn: từ 3 lần phát sinh hoặc chấm dứt trong một phút; số lần được đánh dấu.", "en": "Chattering: three or more raises and clears within a minute; how often it was marked."},
-	"stale":      {"vi": "Báo động đang hiển thị ở cuối kỳ và điều kiện đã kéo dài hơn 24 giờ.", "en": "Alarms shown at the end of the period whose condition has held for more than 24 hours."},
-	"mtta":       {"vi": "Thời gian từ khi báo động được ghi nhận đến lần xác nhận đầu tiên; chỉ tính báo động được ghi nhận trong kỳ và xác nhận trong kỳ.", "en": "From when an alarm was recorded to its first acknowledgement; alarms recorded and acknowledged within the period."},
-	"mttr":       {"vi": "Thời gian từ khi điều kiện bắt đầu đến khi chấm dứt, theo giờ của số đo; chỉ tính báo động được ghi nhận và chấm dứt trong kỳ.", "en": "From when the condition began to when it ended, by the time of the readings; alarms recorded and ended within the period."},
-	"false":      {"vi": "Số báo động trong kỳ được đánh dấu là báo động giả, trên tổng số báo động khác nhau trong kỳ.", "en": "Alarms of the period that were marked false, of all different alarms of the period."},
-	"silent":     {"vi": "Tổng thời gian các thiết bị mất liên lạc theo báo động mất liên lạc, kể cả báo động bị ẩn vì nút cha.", "en": "How long devices were silent by the alarms of silence, those explained by a parent included."},
+	"badActors":  {"vi": "Mười cặp quy tắc và thiết bị cảnh báo nhiều nhất trong kỳ.", "en": "The ten pairs of rule and entity that called most often in the period."},
+	"chattering": {"vi": "Cảnh báo chập chờn: từ 3 lần phát sinh hoặc chấm dứt trong một phút; số lần được đánh dấu.", "en": "Chattering: three or more raises and clears within a minute; how often it was marked."},
+	"stale":      {"vi": "Cảnh báo đang hiển thị ở cuối kỳ và điều kiện đã kéo dài hơn 24 giờ.", "en": "Alarms shown at the end of the period whose condition has held for more than 24 hours."},
+	"mtta":       {"vi": "Thời gian từ khi cảnh báo được ghi nhận đến lần xác nhận đầu tiên; chỉ tính cảnh báo được ghi nhận trong kỳ và xác nhận trong kỳ.", "en": "From when an alarm was recorded to its first acknowledgement; alarms recorded and acknowledged within the period."},
+	"mttr":       {"vi": "Thời gian từ khi điều kiện bắt đầu đến khi chấm dứt, theo giờ của số đo; chỉ tính cảnh báo được ghi nhận và chấm dứt trong kỳ.", "en": "From when the condition began to when it ended, by the time of the readings; alarms recorded and ended within the period."},
+	"false":      {"vi": "Số cảnh báo trong kỳ được đánh dấu là cảnh báo sai, trên tổng số cảnh báo khác nhau trong kỳ.", "en": "Alarms of the period that were marked false, of all different alarms of the period."},
+	"silent":     {"vi": "Tổng thời gian các thiết bị mất liên lạc theo cảnh báo mất liên lạc, kể cả cảnh báo bị ẩn vì nút cha.", "en": "How long devices were silent by the alarms of silence, those explained by a parent included."},
 }
 
 // Roster is what figures per operator need of the shift log. *ShiftLog is one.

@@ -10,8 +10,8 @@ import (
 
 // words are what mails say, Vietnamese first.
 var words = map[string]map[string]string{
-	AlarmRaised:       {"vi": "Báo động", "en": "Alarm"},
-	AlarmCleared:      {"vi": "Đã hết điều kiện báo động", "en": "Condition over"},
+	AlarmRaised:       {"vi": "Cảnh báo", "en": "Alarm"},
+	AlarmCleared:      {"vi": "Đã hết điều kiện cảnh báo", "en": "Condition over"},
 	AlarmAcknowledged: {"vi": "Đã xác nhận", "en": "Acknowledged"},
 	AlarmWithdrawn:    {"vi": "Tạm rút khỏi danh sách", "en": "Withdrawn from the list"},
 	WarningIssued:     {"vi": "Tin cảnh báo", "en": "Warning issued"},

@@ -3,7 +3,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { ApiError, get } from '../api.ts';
 import { useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
-import { setLanguage, useLanguage } from '../i18n/index.ts';
+import { useLanguage } from '../i18n/index.ts';
 import { title, typing } from '../panels/alarmlist.tsx';
 import { useSecond, useWall, WallContext } from '../panels/context.ts';
 import { DevicePanel } from '../panels/device.tsx';
@@ -11,7 +11,7 @@ import { LostBanner } from '../panels/header.tsx';
 import { Login } from '../panels/login.tsx';
 import { MapView } from '../panels/mapview.tsx';
 import { PrioritySymbol } from '../panels/symbol.tsx';
-import { setTheme, theme as themeCell } from '../theme.ts';
+import { LanguageSwitch, PageMenu, ThemeSwitch } from '../shell/masthead.tsx';
 import { Wall } from '../wall.ts';
 import { AlarmPage } from './alarmpage.tsx';
 import type { ActName } from './api.ts';
@@ -386,7 +386,6 @@ function DeskHeader({ mapOn, onMap, small }: { mapOn: boolean; onMap: () => void
   const link = useCell(wall.socket.link);
   const figures = useCell(wall.figures);
   const duty = useCell(desk.onShift);
-  const theme = useCell(themeCell);
   const now = wall.clock.now();
   return (
     <header className="header">
@@ -418,14 +417,6 @@ function DeskHeader({ mapOn, onMap, small }: { mapOn: boolean; onMap: () => void
           {t('desk.mapWindow')}
         </a>
       )}
-      {desk.permissions.has('draft_warnings') && (
-        <a className="chip" href="/warnings">
-          {t('desk.go.warnings')}
-        </a>
-      )}
-      <a className="chip" href="/">
-        {t('desk.go.wall')}
-      </a>
       <button
         type="button"
         className="chip keys-button"
@@ -435,26 +426,14 @@ function DeskHeader({ mapOn, onMap, small }: { mapOn: boolean; onMap: () => void
       >
         ?
       </button>
-      <button
-        type="button"
-        className="chip theme"
-        aria-pressed={theme === 'light'}
-        onClick={() => setTheme(theme === 'light' ? 'dark' : 'light')}
-      >
-        {t('desk.light')}
-      </button>
-      <button
-        type="button"
-        className="chip language"
-        onClick={() => setLanguage(lang === 'vi' ? 'en' : 'vi')}
-        title={t('app.language')}
-      >
-        <span className={lang === 'vi' ? 'on' : ''}>VI</span>
-        <span className={lang === 'en' ? 'on' : ''}>EN</span>
-      </button>
-      <a className="chip who" href="/people">
-        <b>{desk.me.name}</b> {roleWord(t, desk.me.role)}
-      </a>
+      <ThemeSwitch />
+      <LanguageSwitch />
+      <PageMenu
+        session={{
+          name: `${desk.me.name} · ${roleWord(t, desk.me.role)}`,
+          permissions: [...desk.permissions],
+        }}
+      />
       <time className="clock" title={t('app.zone')}>
         {date(lang, 'time', now)}
       </time>
