@@ -9,7 +9,7 @@ import (
 // The names are a contract with devices, rules, stores and walls.
 func TestDefaultCatalogue(t *testing.T) {
 	c := DefaultCatalogue()
-	const quantities = `pm25:ug/m3 pm10:ug/m3 no2:ug/m3 so2:ug/m3 o3:ug/m3 co:ug/m3 temperature:Cel humidity:%RH pressure:hPa
+	const quantities = `pm25:ug/m3 pm10:ug/m3 tsp:ug/m3 no2:ug/m3 so2:ug/m3 o3:ug/m3 co:ug/m3 temperature:Cel humidity:%RH pressure:hPa
 		wind_speed:m/s wind_direction:deg water_level:m discharge:m3/s rain_total:mm rain_rate:mm/h water_depth:m vehicle_count:count
 		vehicle_speed:km/h occupancy:/100 noise:dB illuminance:lx lamp:/ power:W voltage:V current:A load:/100 oil_temperature:Cel
 		water_pressure:Pa flow:m3/s speed:km/h heading:deg battery:%EL rssi:dBm uplink_rtt:ms clients:count`

@@ -103,6 +103,7 @@ type thresholdsOutput struct {
 	Body struct {
 		Limits   []alert.Limit   `json:"limits"`
 		Stations []alert.Station `json:"stations"`
+		Scales   []alert.Scale   `json:"scales" doc:"Levels that an authority announces and nobody computes, with their colours"`
 		Station  string          `json:"station,omitempty" doc:"The station that the device stands for"`
 		At       time.Time       `json:"at"`
 	}
@@ -406,9 +407,10 @@ func (a *api) listThresholds(_ context.Context, in *thresholdsInput) (*threshold
 		out.Body.Station = register.Station(d.ID)
 	}
 	out.Body.Limits = register.For(d, zones, devices.Quantity(in.Quantity), out.Body.At, a.Calendar)
-	out.Body.Stations = []alert.Station{}
+	out.Body.Stations, out.Body.Scales = []alert.Station{}, []alert.Scale{}
 	if register != nil {
 		out.Body.Stations = append(out.Body.Stations, register.Stations...)
+		out.Body.Scales = append(out.Body.Scales, register.Scales...)
 	}
 	return out, nil
 }

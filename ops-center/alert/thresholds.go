@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -69,11 +70,57 @@ type Station struct {
 	Devices []devices.ID      `yaml:"devices" json:"devices"`
 }
 
+// Scale is levels that an authority announces and nobody computes from readings:
+// the register has their names and colours for what shows them.
+type Scale struct {
+	ID        string            `yaml:"id" json:"id"`
+	Name      map[string]string `yaml:"name" json:"name"`
+	Basis     string            `yaml:"basis" json:"basis"`
+	Authority string            `yaml:"authority" json:"authority"`
+	Doubt     string            `yaml:"doubt" json:"doubt,omitempty"`
+	ValidFrom devices.Date      `yaml:"valid_from" json:"validFrom"`
+	// Levels are from the lowest to the highest.
+	Levels []ScaleLevel `yaml:"levels" json:"levels"`
+}
+
+// ScaleLevel is one level of a scale. Colour is #RRGGBB.
+type ScaleLevel struct {
+	Level  string            `yaml:"level" json:"level"`
+	Name   map[string]string `yaml:"name" json:"name"`
+	Colour string            `yaml:"colour" json:"colour"`
+}
+
+var hexColour = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+
+func (s *Scale) validate() error {
+	if s.ID == "" || s.Basis == "" || s.Authority == "" || s.Name["vi"] == "" || s.Name["en"] == "" || len(s.Levels) == 0 {
+		return errors.New("it has id, name.vi, name.en, basis, authority and levels")
+	}
+	if _, err := time.Parse(time.DateOnly, string(s.ValidFrom)); err != nil {
+		return fmt.Errorf("valid_from is a day, such as 2021-07-01 (%q)", s.ValidFrom)
+	}
+	levels, colours := map[string]bool{}, map[string]bool{}
+	for _, l := range s.Levels {
+		colour := strings.ToLower(l.Colour)
+		switch {
+		case l.Level == "" || l.Name["vi"] == "" || l.Name["en"] == "":
+			return errors.New("a level has level, name.vi and name.en")
+		case !hexColour.MatchString(l.Colour):
+			return fmt.Errorf("level %s: colour %q: write #RRGGBB", l.Level, l.Colour)
+		case levels[l.Level] || colours[colour]:
+			return fmt.Errorf("level %s: a level and its colour are given once", l.Level)
+		}
+		levels[l.Level], colours[colour] = true, true
+	}
+	return nil
+}
+
 // Thresholds is the register of thresholds. It is never changed: another takes
 // its place.
 type Thresholds struct {
 	Stations []Station `json:"stations"`
 	Limits   []Limit   `json:"limits"`
+	Scales   []Scale   `json:"scales"`
 
 	station map[devices.ID]string
 	bySet   map[string][]*Limit // by set and level
@@ -88,6 +135,7 @@ func ParseThresholds(source []byte, c *devices.Catalogue) (*Thresholds, error) {
 		Version  int       `yaml:"version"`
 		Stations []Station `yaml:"stations"`
 		Limits   []Limit   `yaml:"limits"`
+		Scales   []Scale   `yaml:"scales"`
 	}
 	d := yaml.NewDecoder(bytes.NewReader(source))
 	d.KnownFields(true)
@@ -100,7 +148,19 @@ func ParseThresholds(source []byte, c *devices.Catalogue) (*Thresholds, error) {
 	if len(file.Limits) > maxLimits {
 		return nil, fmt.Errorf("thresholds: %d of them, at most %d are taken", len(file.Limits), maxLimits)
 	}
-	t := &Thresholds{Stations: file.Stations, Limits: file.Limits, station: map[devices.ID]string{}, bySet: map[string][]*Limit{}}
+	t := &Thresholds{Stations: file.Stations, Limits: file.Limits, Scales: file.Scales, station: map[devices.ID]string{}, bySet: map[string][]*Limit{}}
+	scales := map[string]bool{}
+	for i := range t.Scales {
+		s := &t.Scales[i]
+		err := s.validate()
+		if err == nil && scales[s.ID] {
+			err = errors.New("the id is used twice")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("thresholds: scale %q: %w", s.ID, err)
+		}
+		scales[s.ID] = true
+	}
 	stations := map[string]bool{}
 	for _, s := range t.Stations {
 		if s.ID == "" || stations[s.ID] {
