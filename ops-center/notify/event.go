@@ -24,18 +24,21 @@ type Event struct {
 	Priority int       `json:"priority,omitempty"`
 	Category string    `json:"category,omitempty" doc:"CAP category"`
 	// Categories are all of a message that has several.
-	Categories []string          `json:"categories,omitempty" doc:"All CAP categories, when there are several"`
-	Exercise   string            `json:"exercise,omitempty" doc:"The drill it belongs to, or the warning that is practised; nothing of it is real"`
-	Rule       string            `json:"rule,omitempty"`
-	Owner      string            `json:"owner,omitempty" doc:"The department answerable"`
-	Quantity   devices.Quantity  `json:"quantity,omitempty"`
-	Incident   string            `json:"incident,omitempty"`
-	Zones      []alert.Zone      `json:"zones,omitempty"`
-	Title      map[string]string `json:"title" doc:"By language tag"`
-	Text       map[string]string `json:"text,omitempty" doc:"By language tag"`
-	Response   map[string]string `json:"response,omitempty" doc:"What is to be done, by language tag"`
-	Who        string            `json:"who,omitempty" doc:"Who did it; rules for what the rules found"`
-	Why        string            `json:"why,omitempty"`
+	Categories []string `json:"categories,omitempty" doc:"All CAP categories, when there are several"`
+	Exercise   string   `json:"exercise,omitempty" doc:"The drill it belongs to, or the warning that is practised; nothing of it is real"`
+	Rule       string   `json:"rule,omitempty"`
+	Owner      string   `json:"owner,omitempty" doc:"The department answerable"`
+	// Answers is the department that saw to it when it happened: whom it is
+	// assigned to, else the device's, else the rule's. nil where nobody said.
+	Answers  *string           `json:"answers,omitempty" doc:"The department that it is assigned to, else that of the device, else that of the rule"`
+	Quantity devices.Quantity  `json:"quantity,omitempty"`
+	Incident string            `json:"incident,omitempty"`
+	Zones    []alert.Zone      `json:"zones,omitempty"`
+	Title    map[string]string `json:"title" doc:"By language tag"`
+	Text     map[string]string `json:"text,omitempty" doc:"By language tag"`
+	Response map[string]string `json:"response,omitempty" doc:"What is to be done, by language tag"`
+	Who      string            `json:"who,omitempty" doc:"Who did it; rules for what the rules found"`
+	Why      string            `json:"why,omitempty"`
 	// Alarm is the alarm after the event; Warning the identifier of a public
 	// message, CAP the message itself.
 	Alarm   *alert.Alarm `json:"alarm,omitempty"`

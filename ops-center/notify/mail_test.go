@@ -250,7 +250,7 @@ func TestMail(t *testing.T) {
 			if err != nil || len(to) != len(l.to) {
 				t.Errorf("To %v %v", to, err)
 			}
-			want := "[Ưu tiên 1] Báo động: Ngập đường – Nam Định"
+			want := "[Ưu tiên 1] Cảnh báo: Ngập đường – Nam Định"
 			if l.to[0] == "duty@soxd.example" {
 				want = "[Priority 1] Alarm: Flood – Nam Định"
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"vonglau/devices"
+	"vonglau/ops-center/alert"
 	"vonglau/ops-center/outbound"
 )
 
@@ -37,6 +38,9 @@ type Options struct {
 	Feed, Receipts Log
 	// Sources are what there is to tell.
 	Sources []Source
+	// Answers tells which department an alarm is the business of; the rule's
+	// when nil.
+	Answers func(*alert.Alarm) string
 	Sealer  Sealer
 	// Outbound reaches webhooks.
 	Outbound *outbound.Client
@@ -347,6 +351,10 @@ func (n *Notify) read(ctx context.Context, s Source) {
 	for wait := n.opt.Backoff; ; wait = min(2*wait, time.Minute) {
 		err := s.Log.Follow(ctx, n.feed.place(s.Name)+1, func(seq uint64, at time.Time, subject string, data []byte) error {
 			e, err := s.Event(at, subject, data)
+			if err == nil && e != nil && e.Alarm != nil && n.opt.Answers != nil {
+				department := n.opt.Answers(e.Alarm)
+				e.Answers = &department
+			}
 			if err != nil {
 				n.metrics.broken.Inc()
 				n.opt.Log.Error("a record cannot be read and nobody is told of it", "source", s.Name, "sequence", seq, "error", err)

@@ -68,6 +68,28 @@ type Filter struct {
 	// Exercises are told as well, marked as such. Without it a drill is never
 	// heard of.
 	Exercises bool `json:"exercises,omitempty" doc:"Tell of drills as well"`
+	// Within bounds all of the above to what an officer may see. Public messages
+	// are for everybody.
+	Within *Within `json:"within,omitempty" doc:"Alarms of this department, in these wards, only. An officer's own bounds are set by the server; left out in a change, it stays; {} lifts it, for who manages people"`
+}
+
+// Within is what an officer who subscribed may see.
+type Within struct {
+	Department string   `json:"department,omitempty" maxLength:"200"`
+	Wards      []string `json:"wards,omitempty" maxItems:"500"`
+}
+
+// has reports whether an event is in the bounds.
+func (w *Within) has(e *Event) bool {
+	if w == nil || e.Alarm == nil {
+		return true
+	}
+	answers := e.Owner
+	if e.Answers != nil {
+		answers = *e.Answers
+	}
+	return (w.Department == "" || SameDepartment(w.Department, answers)) &&
+		(len(w.Wards) == 0 || slices.ContainsFunc(e.Zones, func(z alert.Zone) bool { return slices.Contains(w.Wards, z.Code) }))
 }
 
 // ZoneFilter is one zone, or all of a layer when it has no code.
@@ -187,6 +209,9 @@ func (s *Subscription) validate() error {
 }
 
 func (f *Filter) validate() error {
+	if w := f.Within; w != nil && (len(w.Wards) > 500 || len(w.Department) > maxText) {
+		return invalid("filter.within", "it is too long")
+	}
 	if len(f.Events) > 20 || len(f.Categories) > 20 || len(f.Priorities) > 4 || len(f.Zones) > 500 || len(f.Quantities) > 100 ||
 		len(f.Rules) > 500 || len(f.Owners) > 100 || len(f.Incidents) > 100 {
 		return invalid("filter", "a list is too long")
@@ -217,7 +242,7 @@ func (f *Filter) validate() error {
 // matches reports whether an event is what the filter is about. What an event
 // does not have at all is no match for a filter that asks for it.
 func (f *Filter) matches(e *Event) bool {
-	if e.Exercise != "" && !f.Exercises {
+	if e.Exercise != "" && !f.Exercises || !f.Within.has(e) {
 		return false
 	}
 	has := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
