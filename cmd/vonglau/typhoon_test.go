@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"vonglau/devices"
 	firmwaresim "vonglau/firmware-sim"
 	"vonglau/ops-center/alert"
 	"vonglau/ops-center/notify"
@@ -35,7 +36,7 @@ type typhoonRun struct {
 	left     int // open at the end, all of them seen
 }
 
-var typhoonDevices = flag.Int("typhoon-devices", 140, "devices of the city the typhoon passes over")
+var typhoonDevices = flag.Int("typhoon-devices", 80, "devices of the city the typhoon passes over")
 
 const typhoonLeader = "leader-of-the-typhoon-0123456789"
 
@@ -72,6 +73,23 @@ func typhoon(t *testing.T, city string, kill bool) typhoonRun {
 	}
 	h := newHook(t, "S3cret-of-the-department")
 	p.must("subscription", "add", "--department", "Ban chỉ huy phòng thủ dân sự", "--webhook", h.server.URL, "--secret", h.secret)
+
+	expected := map[string]bool{} // rules that others inhibit
+	source, err := os.ReadFile("../../deploy/demo/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := alert.ParseRules(source, devices.DefaultCatalogue())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rules {
+		if r := rules[i].Inhibits; r != nil {
+			for _, id := range r.Rules {
+				expected[id] = true
+			}
+		}
+	}
 
 	run := typhoonRun{}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second}
@@ -284,6 +302,11 @@ func typhoon(t *testing.T, city string, kill bool) typhoonRun {
 			if e.Kind == notify.AlarmRaised {
 				run.priority[e.Priority-1]++
 			}
+			// Which of two devices is heard first in a step is nobody's choice, and
+			// with it whether a part rings before the whole that explains it.
+			if expected[e.Rule] {
+				continue
+			}
 			run.alarms = append(run.alarms, fmt.Sprintf("%7s %s %s %s", e.At.Sub(began), strings.TrimPrefix(e.Kind, "alarm."), e.Rule, e.Alarm.Entity))
 		}
 	}
@@ -315,9 +338,9 @@ func TestProgramTyphoon(t *testing.T) {
 			t.Errorf("%s: %d alarms do not end with the typhoon", name, r.left)
 		}
 	}
-	expected := []string{"road-closed", "road-wet", "power-out", "river-bd1"}
+	expected := []string{"road-closed", "transformer-hot"}
 	if *typhoonDevices >= 400 { // a few points do not lie near each other
-		expected = append(expected, "roads-flooded", "rain-heavy")
+		expected = append(expected, "feeder-out", "basin-flooding", "river-high", "roads-flooded", "rain-heavy")
 	}
 	for _, rule := range expected {
 		if !slices.ContainsFunc(calm.alarms, func(a string) bool { return strings.Contains(a, "raised "+rule+" ") }) {
