@@ -3,6 +3,8 @@
 //
 //   npm run demo                       build first with npm run build
 //   npm run demo -- --port 8090 --devices 500 --layers DIR --seed 7
+//   npm run demo -- --speed 60          an hour in a minute; for tests
+//   npm run demo -- --still yes         nothing moves; --without ID leaves a device off the map
 //
 // --layers takes a folder of GeoJSON files (wards.geojson, streets.geojson …)
 // in place of the made-up map. Any token opens the page; the page's address is
@@ -231,9 +233,12 @@ export class DemoServer {
     devices = 500,
     layerDir = '',
     failHistory = false,
+    still = false,
+    without = '',
     attribution = 'Thành phố mô phỏng',
   } = {}) {
     this.failHistory = failHistory;
+    this.still = still;
     this.attribution = attribution;
     this.hub = `demo-${Date.now().toString(36)}`;
     this.seq = 1;
@@ -247,7 +252,8 @@ export class DemoServer {
       }
     }
     const made = city.layers();
-    this.devices = city.devices(devices, made);
+    this.devices = city.devices(devices, made).filter((d) => !(still && d.route));
+    this.without = without;
     this.wards = made.wards;
     this.tiles = {};
     for (const [name, data] of Object.entries(this.layers)) {
@@ -294,8 +300,8 @@ export class DemoServer {
         id: this.devices.map((d) => d.id),
         name: this.devices.map((d) => d.name),
         profile: this.devices.map((d) => d.profile),
-        lon: this.devices.map((d) => (d.route ? null : d.at[0])),
-        lat: this.devices.map((d) => (d.route ? null : d.at[1])),
+        lon: this.devices.map((d) => (d.route || d.id === this.without ? null : d.at[0])),
+        lat: this.devices.map((d) => (d.route || d.id === this.without ? null : d.at[1])),
         moving: this.devices.map((d) => d.route !== null),
         simulated: this.devices.map(() => true),
         interval: this.devices.map((d) => d.interval),
@@ -382,7 +388,7 @@ export class DemoServer {
     this.timers = [
       setInterval(() => this.#tick(), TICK),
       setInterval(() => this.#beat(), 1000),
-      setInterval(() => this.#drama(), 20_000),
+      setInterval(() => this.still || this.#drama(), 20_000),
     ];
     return new Promise((resolve, reject) => {
       this.http.once('error', reject);
@@ -454,7 +460,8 @@ export class DemoServer {
     const moved = [];
     for (const d of this.devices) {
       if (d.silentSince || d.next > now) continue;
-      d.next += d.interval * 1000;
+      // A still city says the same every second: nobody is late.
+      d.next = this.still ? now + 1000 : d.next + d.interval * 1000;
       d.last = now - 120;
       for (const c of this.ofDevice[d.index]) rows.push(this.#row(c, d.last));
       if (d.route) moved.push(d);
@@ -902,14 +909,27 @@ function positions(seq, list, now) {
   return b;
 }
 
+/** Lets this process's clock and intervals run faster. */
+function hasten(speed) {
+  if (speed === 1) return;
+  const now = Date.now.bind(Date);
+  const every = setInterval;
+  const begun = now();
+  Date.now = () => begun + (now() - begun) * speed;
+  globalThis.setInterval = (f, ms, ...rest) => every(f, ms / speed, ...rest);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const option = (name, otherwise) => {
     const i = process.argv.indexOf(`--${name}`);
     return i < 0 ? otherwise : process.argv[i + 1];
   };
+  hasten(Number(option('speed', '1')));
   const server = new DemoServer({
     devices: Number(option('devices', '500')),
     layerDir: option('layers', ''),
+    still: option('still', '') !== '',
+    without: option('without', ''),
   });
   const address = await server.start(Number(option('port', '8090')));
   console.log(`the wall on a made-up city: ${address}/#token=demo   (Ctrl-C ends it)`);
