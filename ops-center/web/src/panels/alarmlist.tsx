@@ -166,6 +166,9 @@ export function AlarmList() {
           {t('alarms.show')}
         </button>
       )}
+      {rows.length === 0 && (
+        <p className="empty">{t(filter === 'open' ? 'alarms.none' : 'alarms.noneFiltered')}</p>
+      )}
       <div
         className="rows"
         ref={scroller}
@@ -176,9 +179,6 @@ export function AlarmList() {
         onFocus={() => setFocused(true)}
         onBlur={() => setFocused(false)}
       >
-        {rows.length === 0 && (
-          <p className="empty">{t(filter === 'open' ? 'alarms.none' : 'alarms.noneFiltered')}</p>
-        )}
         <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
           {virtual.getVirtualItems().map((item) => {
             const alarm = alarmOf(rows[item.index]);

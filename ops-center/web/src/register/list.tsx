@@ -183,7 +183,13 @@ export function List({
         ))}
       </div>
       <div className="rows" role="rowgroup" ref={scroller}>
-        {total === 0 && <p className="empty">{t('register.none')}</p>}
+        {total === 0 && (
+          <div role="row" tabIndex={-1}>
+            <div className="empty" role="gridcell" tabIndex={-1}>
+              {t('register.none')}
+            </div>
+          </div>
+        )}
         {error !== undefined && (
           <p className="problem" role="alert">
             {t('register.failed', { reason: why(t, error) })}
