@@ -261,3 +261,49 @@ func TestFiguresPlansAndShift(t *testing.T) {
 		t.Errorf("log: %+v", log.Entries)
 	}
 }
+
+const drainToken = "an-officer-of-the-drains-has-this"
+
+// The shift log is the operators', and what a device was told its department's:
+// an officer reads of both what is the officer's business.
+func TestOfficersReadTheirOwn(t *testing.T) {
+	c, _, ids := flooded(t, 2)
+	write := func(token, body string, want int) {
+		t.Helper()
+		if status, _, text := c.call(token, "POST", "/v1/log", body); status != want {
+			t.Fatalf("%s: %d %s, want %d", body, status, text, want)
+		}
+	}
+	about := func(text string) string { return fmt.Sprintf(`{"text":%q,"alarm":%q}`, text, ids[0]) }
+	write(operatorToken, `{"text":"trực ban"}`, 201)
+	write(operatorToken, about("đã gọi"), 201)
+	write(drainToken, `{"text":"đội 2 đi"}`, 201)
+	write(drainToken, about("đang bơm"), 201)
+	write(healthToken, about("không phải việc của tôi"), 404)
+	for token, want := range map[string][]string{
+		operatorToken: {"đang bơm", "đội 2 đi", "đã gọi", "trực ban"}, drainToken: {"đang bơm", "đội 2 đi", "đã gọi"}, healthToken: nil,
+	} {
+		status, _, text := c.call(token, "GET", "/v1/log", "")
+		var log struct{ Entries []alert.LogEntry }
+		if err := json.Unmarshal([]byte(text), &log); err != nil || status != 200 {
+			t.Fatalf("%d %s", status, text)
+		}
+		var got []string
+		for _, e := range log.Entries {
+			got = append(got, e.Text)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s reads %v, want %v", token, got, want)
+		}
+	}
+	if _, err := c.register.Add(t.Context(), devices.Device{ID: "pump-1", Profile: "flooded-road", At: devices.Position{Lon: 106.1, Lat: 20.4}, Owner: "thoát  nước"}); err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]bool{operatorToken: true, drainToken: true, healthToken: false} {
+		// This city has no commands: whoever may ask is told so.
+		status, _, text := c.call(token, "GET", "/v1/devices/pump-1/commands", "")
+		if (status != 403) != want {
+			t.Errorf("%s: %d %s", token, status, text)
+		}
+	}
+}

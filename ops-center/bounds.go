@@ -22,7 +22,7 @@ import (
 // answers for its rule, and the codes of the zones it is in.
 func AlarmBounds(register *devices.Register, al *alert.Alarm) (department string, zones []string) {
 	department = al.Owner
-	if d, ok := register.Get(al.Device); ok {
+	if d, ok := register.Get(al.Device); ok && d.Owner != "" {
 		department = d.Owner
 	}
 	if al.Assigned != nil && al.Assigned.Answer != "returned" {

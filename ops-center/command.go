@@ -12,6 +12,7 @@ import (
 
 	"vonglau/devices"
 	"vonglau/ops-center/access"
+	"vonglau/ops-center/notify"
 )
 
 // Commands is what the API asks of the record of commands.
@@ -94,12 +95,16 @@ func (a *api) commandRoutes() {
 	route(a, access.View, huma.Operation{
 		OperationID: "list-commands", Method: http.MethodGet, Path: "/v1/devices/{id}/commands", Tags: []string{"commands"},
 		Summary: "What a device was told and what became of it, the newest first",
-	}, func(_ context.Context, in *deviceInput) (*commandsOutput, error) {
+	}, func(ctx context.Context, in *deviceInput) (*commandsOutput, error) {
+		d, err := a.findDevice(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if who, _ := access.From(ctx); who.Role == access.Officer && (who.Department == "" || !notify.SameDepartment(d.Owner, who.Department)) {
+			return nil, huma.Error403Forbidden("what a device was told is for the department that answers for it")
+		}
 		if a.Commands == nil {
 			return nil, absent("commands")
-		}
-		if _, err := a.findDevice(in.ID); err != nil {
-			return nil, err
 		}
 		out := &commandsOutput{}
 		out.Body.Commands = []commandView{}

@@ -232,6 +232,8 @@ func start(t testing.TB, change func(*Options)) *city {
 	acc, err := access.Open(t.Context(), access.Options{Dir: dir, Tokens: []access.Token{
 		{Name: "wall-1", Role: access.Display, Hash: access.HashToken(displayToken)},
 		{Name: "Ca trực", Role: access.Operator, Hash: access.HashToken(operatorToken)},
+		{Name: "Chi", Role: access.Officer, Department: "Thoát nước", Hash: access.HashToken(drainToken)},
+		{Name: "Yên", Role: access.Officer, Department: "Sở Y tế", Hash: access.HashToken(healthToken)},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"vonglau/devices"
 	"vonglau/ops-center/access"
 	"vonglau/ops-center/alert"
+	"vonglau/ops-center/notify"
 )
 
 type entriesInput struct {
@@ -65,6 +66,11 @@ func (a *api) shiftRoutes() {
 		Summary: "Write into the shift log", Description: "Nothing is changed afterwards: a correction is an entry that names the one it corrects.",
 	}, shift(a, func(ctx context.Context, in *struct{ Body entryBody }) (*entryOutput, error) {
 		b := in.Body
+		if b.Alarm != "" {
+			if err := a.mine(ctx, b.Alarm); err != nil {
+				return nil, err
+			}
+		}
 		e, err := a.Shift.Add(ctx, alert.LogEntry{Text: norm.NFC.String(b.Text), Alarm: b.Alarm, Device: b.Device, Corrects: b.Corrects, Exercise: b.Exercise}, actor(ctx))
 		if err != nil {
 			return nil, a.actProblem("writing", "the shift log", err)
@@ -112,6 +118,33 @@ func shift[I, O any](a *api, h func(context.Context, *I) (*O, error)) func(conte
 	}
 }
 
+// entryBounds tells which entries are the caller's business. The log is the
+// operators': an officer reads what the officer's department wrote, what is about
+// an alarm that the officer sees, and what is about a device of the department.
+func (a *api) entryBounds(ctx context.Context) func(*alert.LogEntry) bool {
+	who, _ := access.From(ctx)
+	if who.Role != access.Officer {
+		return func(*alert.LogEntry) bool { return true }
+	}
+	seen := map[string]bool{} // alarms asked for; a page names few
+	return func(e *alert.LogEntry) bool {
+		if e.By.ID != "" && e.By.ID == who.ID {
+			return true
+		}
+		if who.Department != "" && notify.SameDepartment(e.By.Department, who.Department) {
+			return true
+		}
+		if e.Alarm != "" {
+			if _, ok := seen[e.Alarm]; !ok {
+				seen[e.Alarm] = a.mine(ctx, e.Alarm) == nil
+			}
+			return seen[e.Alarm]
+		}
+		d, ok := a.Register.Get(e.Device)
+		return ok && who.Department != "" && notify.SameDepartment(d.Owner, who.Department)
+	}
+}
+
 func (a *api) listEntries(ctx context.Context, in *entriesInput) (*entriesOutput, error) {
 	var from, to time.Time
 	var err error
@@ -126,8 +159,9 @@ func (a *api) listEntries(ctx context.Context, in *entriesInput) (*entriesOutput
 			return nil, badParameter(p.name, p.value, err)
 		}
 	}
+	business := a.entryBounds(ctx)
 	list, err := a.Shift.Entries(ctx, in.Before, in.Limit+1, func(e *alert.LogEntry) bool {
-		return (from.IsZero() || !e.At.Before(from)) && (to.IsZero() || e.At.Before(to)) &&
+		return business(e) && (from.IsZero() || !e.At.Before(from)) && (to.IsZero() || e.At.Before(to)) &&
 			(in.Alarm == "" || in.Alarm == e.Alarm) && (in.Device == "" || in.Device == string(e.Device))
 	})
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -37,7 +39,34 @@ type SubscriptionBody struct {
 	Escalation *notify.Escalation `json:"escalation,omitempty"`
 }
 
-func (b *SubscriptionBody) apply(s *notify.Subscription) {
+// bounded gives the filter as somebody may have it. An officer hears of no alarm
+// that the officer may not see; what somebody else set for the department stays
+// while the filter does.
+func bounded(who access.Principal, f, before notify.Filter) notify.Filter {
+	if who.Role != access.Officer {
+		switch {
+		case f.Within == nil:
+			f.Within = before.Within
+		case f.Within.Department == "" && len(f.Within.Wards) == 0:
+			f.Within = nil
+		}
+		return f
+	}
+	f.Within = before.Within
+	if !reflect.DeepEqual(f, before) {
+		f.Within = &notify.Within{Department: who.Department, Wards: slices.Clone(who.Wards)}
+	}
+	return f
+}
+
+// apply sets what people may set. A new subscription has no department's filter
+// that could stay.
+func (b *SubscriptionBody) apply(s *notify.Subscription, who access.Principal) {
+	filter := bounded(who, b.Filter, s.Filter)
+	if s.ID == "" && who.Role == access.Officer {
+		filter.Within = &notify.Within{Department: who.Department, Wards: slices.Clone(who.Wards)}
+	}
+	b.Filter = filter
 	s.Name, s.Filter, s.URL, s.Format, s.To, s.Language = b.Name, b.Filter, b.URL, b.Format, b.To, b.Language
 	s.Paused, s.Quiet, s.Digest, s.Escalation = b.Paused, b.Quiet, b.Digest, b.Escalation
 }
@@ -276,7 +305,7 @@ func (a *api) addSubscription(ctx context.Context, in *newSubscriptionInput) (*n
 		}
 	}
 	s := notify.Subscription{Department: b.Department, Kind: b.Kind}
-	b.apply(&s)
+	b.apply(&s, who)
 	s, cred, err := a.Notify.Add(ctx, s, b.Secret, who.Name)
 	if err != nil {
 		return nil, a.subscriptionError("not subscribed", err)
@@ -292,7 +321,7 @@ func (a *api) changeSubscription(ctx context.Context, in *changeSubscriptionInpu
 		return nil, err
 	}
 	who, _ := access.From(ctx)
-	before, after, err := a.Notify.Change(ctx, in.ID, func(s *notify.Subscription) error { in.Body.apply(s); return nil }, who.Name)
+	before, after, err := a.Notify.Change(ctx, in.ID, func(s *notify.Subscription) error { in.Body.apply(s, who); return nil }, who.Name)
 	if err != nil {
 		return nil, a.subscriptionError("subscription not changed", err)
 	}
@@ -382,7 +411,11 @@ func (a *api) previewSubscription(ctx context.Context, in *previewInput) (*previ
 	if err := a.noSubscriptions(); err != nil {
 		return nil, err
 	}
-	p, err := a.Notify.Preview(ctx, in.Body.Filter, a.now().Add(-time.Duration(in.Body.Days)*24*time.Hour))
+	filter := in.Body.Filter
+	if who, _ := access.From(ctx); who.Role == access.Officer {
+		filter.Within = &notify.Within{Department: who.Department, Wards: who.Wards}
+	}
+	p, err := a.Notify.Preview(ctx, filter, a.now().Add(-time.Duration(in.Body.Days)*24*time.Hour))
 	if err != nil {
 		return nil, a.subscriptionError("no preview", err)
 	}

@@ -140,6 +140,7 @@ func startSubscribers(t *testing.T) *subscribers {
 	s.notify, err = notify.Open(t.Context(), notify.Options{
 		Store: store{&memory{data: map[string][]byte{}}}, Feed: &tape{}, Receipts: &tape{}, Sealer: unsealed{}, Outbound: client,
 		Sources: []notify.Source{notify.Alarms(s.alarms), notify.Warnings(s.warnings, nil)},
+		Answers: func(al *alert.Alarm) string { department, _ := AlarmBounds(s.register, al); return department },
 		Backoff: 5 * time.Millisecond, MaxBackoff: 20 * time.Millisecond, GiveUp: 100 * time.Millisecond, Linger: time.Millisecond,
 	})
 	if err != nil {
@@ -167,7 +168,7 @@ func (s *subscribers) raise(change func(*alert.Transition)) string {
 	s.t.Helper()
 	s.n++
 	tr := alert.Transition{Event: alert.Raise, From: alert.Normal, To: alert.Unacknowledged, At: noon, Recorded: time.Now().UTC(), Who: alert.Actor{Name: "rules"}}
-	tr.Alarm = alert.Alarm{ID: fmt.Sprintf("flood.f-%d.abc", s.n), Rule: "flood", RuleName: map[string]string{"vi": "Ngập", "en": "Flood"}, Device: "f-1", Entity: "f-1", Priority: 2, State: tr.To, Raised: noon,
+	tr.Alarm = alert.Alarm{ID: fmt.Sprintf("flood.f-%d.abc", s.n), Rule: "flood", RuleName: map[string]string{"vi": "Ngập", "en": "Flood"}, Device: "f-1", Entity: "f-1", Priority: 2, State: tr.To, Raised: noon, Owner: "Sở Xây dựng",
 		Message: map[string]string{"vi": "Nước 35 cm"}, Response: map[string]string{"vi": "Đóng đường"}}
 	if change != nil {
 		change(&tr)
@@ -230,6 +231,7 @@ func TestSubscriptionsOfOnesOwn(t *testing.T) {
 	s.down = true
 	s.mu.Unlock()
 	s.raise(nil)
+	s.raise(func(tr *alert.Transition) { tr.Alarm.Owner = "Sở Y tế" })
 	dead := func(id string) string {
 		var answer struct{ Dead []notify.Receipt }
 		s.get("/v1/subscriptions/"+id+"/deliveries", &answer)
@@ -671,8 +673,8 @@ func TestAsyncAPI(t *testing.T) {
 		}
 	}
 
-	hook := s.subscribe(roadsToken, fmt.Sprintf(`{"kind":"webhook","url":%q,"filter":{"exercises":true}}`, s.hook))
-	digest := s.subscribe(roadsToken, fmt.Sprintf(`{"kind":"webhook","url":%q,"digest":"day","filter":{"rules":["held"]}}`, s.hook))
+	hook := s.subscribe(s.admin, fmt.Sprintf(`{"kind":"webhook","department":"Sở Xây dựng","url":%q,"filter":{"exercises":true}}`, s.hook))
+	digest := s.subscribe(s.admin, fmt.Sprintf(`{"kind":"webhook","department":"Sở Xây dựng","url":%q,"digest":"day","filter":{"rules":["held"]}}`, s.hook))
 	full := func(event alert.Event, from, to alert.State, exercise string) {
 		s.raise(func(tr *alert.Transition) {
 			at, priority := tr.Recorded, 3
@@ -743,6 +745,67 @@ func TestAsyncAPI(t *testing.T) {
 		_ = json.Unmarshal([]byte(body), &v)
 		if len(known.problems("body", payload("webhook"), v)) == 0 {
 			t.Errorf("%s is taken", body)
+		}
+	}
+}
+
+// An officer hears of no alarm that the officer may not see, whatever the filter
+// asks for; what who manages people gave the department stays.
+func TestOfficersHearOfTheirOwn(t *testing.T) {
+	s := startSubscribers(t)
+	for range 2 {
+		s.raise(nil)
+	}
+	s.raise(func(tr *alert.Transition) { tr.Alarm.Owner = "Sở Y tế" })
+	s.raise(func(tr *alert.Transition) {
+		tr.Alarm.Assigned = &alert.Assignment{Department: "Sở Y tế"} // the roads' rule, handed over
+	})
+	preview := func(token, filter string) int {
+		t.Helper()
+		status, _, text := s.call(token, "POST", "/v1/subscriptions/preview", `{"filter":`+filter+`}`)
+		var answer notify.Preview
+		if status != 200 || json.Unmarshal([]byte(text), &answer) != nil {
+			t.Fatalf("%d %s", status, text)
+		}
+		return answer.Count
+	}
+	s.until("four events", func() bool { return preview(s.admin, `{}`) == 4 })
+	for _, c := range []struct {
+		token, filter string
+		want          int
+	}{
+		{roadsToken, `{}`, 2}, {healthToken, `{}`, 2}, {roadsToken, `{"owners":["Sở Y tế"]}`, 0},
+		{roadsToken, `{"within":{"department":"Sở Y tế"}}`, 2}, {roadsToken, `{"within":{}}`, 2},
+		{s.admin, `{"within":{"department":"Sở Y tế"}}`, 2}, {s.admin, `{"within":{"wards":["13669"]}}`, 0},
+	} {
+		if got := preview(c.token, c.filter); got != c.want {
+			t.Errorf("%s with %s: %d events, want %d", c.token, c.filter, got, c.want)
+		}
+	}
+	within := func(token, method, path, body string) *notify.Within {
+		t.Helper()
+		status, _, text := s.call(token, method, path, body)
+		var answer struct{ Filter notify.Filter }
+		if status/100 != 2 || json.Unmarshal([]byte(text), &answer) != nil {
+			t.Fatalf("%s %s: %d %s", method, path, status, text)
+		}
+		return answer.Filter.Within
+	}
+	own := s.subscribe(roadsToken, `{"kind":"stream","filter":{"within":{"department":"Sở Y tế"}}}`)
+	given := s.subscribe(s.admin, `{"kind":"atom","department":"Sở Xây dựng","filter":{"priorities":[2]}}`)
+	roads := "Sở Xây dựng"
+	for i, c := range []struct{ token, id, filter, want string }{
+		{roadsToken, own.ID, `{}`, roads}, {roadsToken, own.ID, `{"within":{},"priorities":[1]}`, roads},
+		{s.admin, own.ID, `{"priorities":[2]}`, roads}, // the administrator's form knows nothing of it
+		{roadsToken, given.ID, `{"priorities":[2]}`, ""}, {roadsToken, given.ID, `{"priorities":[1,2]}`, roads},
+		{s.admin, given.ID, `{"within":{}}`, ""},
+	} {
+		got := ""
+		if w := within(c.token, "PUT", "/v1/subscriptions/"+c.id, `{"filter":`+c.filter+`}`); w != nil {
+			got = w.Department
+		}
+		if got != c.want {
+			t.Errorf("%d: %s: within %q, want %q", i, c.filter, got, c.want)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"vonglau/geo"
 	"vonglau/ingest"
 	"vonglau/ingest/journal"
+	opscenter "vonglau/ops-center"
 	"vonglau/ops-center/alert"
 	"vonglau/ops-center/cap12"
 	"vonglau/ops-center/notify"
@@ -132,6 +133,10 @@ func (s *Server) openNotify(ctx context.Context) error {
 	}
 	s.notify, err = notify.Open(ctx, notify.Options{
 		Store: store, Feed: feed, Receipts: receipts, Sources: []notify.Source{notify.Alarms(alarms), notify.Warnings(warnings, area)}, Sealer: s.trust,
+		Answers: func(al *alert.Alarm) string {
+			department, _ := opscenter.AlarmBounds(s.register, al)
+			return department
+		},
 		Outbound: client, Mail: mailer, Base: s.cfg.Mail.Link, Sender: s.cfg.Warnings.Sender, Calendar: calendar, Now: s.clock.now, After: s.clock.after, Log: s.log.With("part", "notify"), Metrics: s.registry,
 	})
 	if err != nil {

@@ -80,6 +80,9 @@ var granted = map[Role][]Permission{
 	Operator: {
 		View, ViewDirectory, ViewEvidence, ViewStatus, ViewFigures, HandleAlarms, ShelveAlarms, SendCommands, DraftWarnings, PushScenes,
 	},
+	// An officer sees devices, readings, plans, drills and public messages like
+	// everybody; of alarms, the shift log, commands and subscriptions what is the
+	// officer's department's and in the officer's wards (Principal.Sees).
 	Officer:    {View, ViewDirectory, ViewFigures, HandleAlarms, Subscribe},
 	Executive:  {View, ViewDirectory, ViewFigures},
 	Analyst:    {View, ViewDirectory, ViewEvidence, ViewStatus, ViewSecurity},
