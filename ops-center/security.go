@@ -113,6 +113,12 @@ func (a *api) followSecurity(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer stop()
+	// The stream ends with what opened it, not at its next opening only.
+	_, valid, _, err := a.Access.Admit(r)
+	if err != nil {
+		problem(w, http.StatusUnauthorized, "", "the log-in has ended")
+		return
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.WriteHeader(http.StatusOK)
 	control := http.NewResponseController(w)
@@ -155,6 +161,9 @@ func (a *api) followSecurity(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		case <-beat.C:
+			if !valid() {
+				return
+			}
 			if _, err := fmt.Fprint(w, ":\n\n"); err != nil || control.Flush() != nil {
 				return
 			}

@@ -158,7 +158,10 @@ func (a *api) openSession(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) closeSession(w http.ResponseWriter, r *http.Request) {
-	next, err := a.Access.LogOut(w, r)
+	who, next, err := a.Access.LogOut(w, r)
+	if who.Role != "" {
+		a.actor(r.Context(), who)
+	}
 	if err != nil {
 		var refusal *access.Refusal
 		if errors.As(err, &refusal) {

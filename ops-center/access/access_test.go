@@ -190,7 +190,7 @@ func TestSessionsOutliveARestart(t *testing.T) {
 	keep, drop, wall := logIn(t, a, admin), logIn(t, a, admin), logIn(t, a, displayToken)
 	r := request("DELETE", "/v1/session")
 	r.AddCookie(drop)
-	if _, err := a.LogOut(httptest.NewRecorder(), r); err != nil {
+	if _, _, err := a.LogOut(httptest.NewRecorder(), r); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, sessionsFile))

@@ -379,16 +379,19 @@ func foreign(r *http.Request) bool {
 // screens are closed by the next check. next is where the browser ends its
 // session at the provider, empty for a log-in that was not by one. The error is
 // a *Refusal or of the disk.
-func (a *Access) LogOut(w http.ResponseWriter, r *http.Request) (next string, err error) {
+func (a *Access) LogOut(w http.ResponseWriter, r *http.Request) (who Principal, next string, err error) {
 	if err := a.ownPage(r, "a log-out"); err != nil {
-		return "", err
+		return who, "", err
 	}
 	c, err := r.Cookie(CookieName)
 	if err != nil {
-		return "", nil
+		return who, "", nil
 	}
 	http.SetCookie(w, a.cookie(r, "", -1))
 	key := HashToken(c.Value)
+	if holder, ok := a.use(key, time.Now()); ok {
+		who = holder.Principal
+	}
 	a.mu.Lock()
 	s := a.sessions[key]
 	delete(a.sessions, key)
@@ -400,7 +403,7 @@ func (a *Access) LogOut(w http.ResponseWriter, r *http.Request) (next string, er
 			next = a.oidc.logoutURL(r, s.provider)
 		}
 	}
-	return next, err
+	return who, next, err
 }
 
 func (s *session) who() string { return cmp.Or(s.account, s.program, ByToken) }
