@@ -58,6 +58,9 @@ func (c *OIDCConfig) check(bad func(string, ...any)) {
 	if o := c.options(); o.Check() != nil {
 		bad("%w", o.Check())
 	}
+	if _, err := c.open(); err != nil { // the files too: not at the first log-in
+		bad("%w", err)
+	}
 }
 
 func (c *OIDCConfig) options() *access.OIDC {
@@ -184,8 +187,19 @@ func newPersonCommands(r *remote) []*cobra.Command {
 		},
 	}
 	password.Flags().BoolVar(&removeTOTP, "remove-totp", false, "also take its second factor off, for a telephone that was lost")
+	erase := &cobra.Command{
+		Use: "erase ID", Short: "forget who an account belonged to, for good", Args: cobra.ExactArgs(1),
+		Long: `Close an account and forget the name behind it. The audit record keeps the
+pseudonym, so its chain stays whole, and nothing says any more whose it was.
+There is no way back. Needs the permission erase_personal, which data stewards
+have and administrators have not.`,
+		Example: "  vonglau person erase binh",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.print(cmd, http.MethodPost, "/v1/personal/"+url.PathEscape(args[0])+"/erase", nil, nil, printJSON)
+		},
+	}
 	return []*cobra.Command{
-		add, list, password,
+		add, list, password, erase,
 		disable("disable", "end an account: its sessions, sockets and tokens end at once", true),
 		disable("enable", "let a disabled account in again", false),
 	}
