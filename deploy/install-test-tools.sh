@@ -1,8 +1,17 @@
 #!/usr/bin/env bash
 # Installs, on Debian or Ubuntu, the programs that the tests start and that are
-# not ours: a broker, its clients, a CoAP client, a browser. Does nothing when
-# they are all there.
+# not ours: a broker, its clients, a CoAP client, a browser, an identity
+# provider. Does nothing when they are all there.
 set -euo pipefail
+
+# The provider is an npm package with a lock file, in a folder of its own: the
+# tests start it with node.
+provider="$(cd "$(dirname "$0")/.." && pwd)/cmd/vonglau/testdata/oidc-provider"
+if [ ! -d "$provider/node_modules/oidc-provider" ]; then
+  command -v npm >/dev/null || { echo "no npm: the identity provider of the tests needs Node.js" >&2; exit 1; }
+  echo "installing for the tests: oidc-provider"
+  (cd "$provider" && npm ci --no-audit --no-fund --silent)
+fi
 
 missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
