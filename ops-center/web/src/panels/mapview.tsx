@@ -255,7 +255,7 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
         <div className="map-host" ref={host} />
       </DropLayer>
       {failed && <p className="map-note">{t('map.failed')}</p>}
-      {figures && drawn === 0 && map && <p className="map-note">{t('map.empty')}</p>}
+      {figures && drawn === 0 && map && <p className="map-note none">{t('map.empty')}</p>}
       <div className="map-top">
         <button
           type="button"
