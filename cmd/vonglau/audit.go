@@ -209,6 +209,7 @@ func (s *Server) startAudit() error {
 		return nil
 	})
 	s.running.work("security events", s.audit.security.Run)
+	s.running.work("certificates", s.watchCertificates)
 	s.running.work("security reader", func(ctx context.Context) error {
 		return follow(ctx, s.readers[readerSecurity], s.log.With("part", "security"), s.watchIngest)
 	})

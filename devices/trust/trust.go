@@ -126,6 +126,11 @@ func Open(o Options) (*Authority, error) {
 	return a, nil
 }
 
+// Ends gives when the certificates of the server end, by name.
+func (a *Authority) Ends() map[string]time.Time {
+	return map[string]time.Time{"server": a.server.Load().Leaf.NotAfter, "ca": a.ca.certificate.NotAfter}
+}
+
 // lookAgain is how often the files are looked at.
 const lookAgain = 5 * time.Second
 
