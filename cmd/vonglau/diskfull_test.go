@@ -138,6 +138,15 @@ func TestProgramDiskFull(t *testing.T) {
 		t.Errorf("history is not shown while the disk is full:\n%s", p.tail())
 	}
 
+	// What people change goes on from what is kept free, and is on record: it is
+	// what mends this.
+	if code := p.api(http.MethodPost, "/v1/people", nil, `{"id":"late","name":"Late","role":"operator"}`, nil); code != http.StatusCreated {
+		t.Errorf("a change while readings are refused: %d", code)
+	}
+	if list := p.records("act=person.add"); len(list) != 1 || list[0].Object != "late" {
+		t.Errorf("on record: %+v", list)
+	}
+
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
