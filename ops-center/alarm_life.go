@@ -155,7 +155,7 @@ func (a *api) listAlarms(ctx context.Context, in *alarmsInput) (*alarmsOutput, e
 			return nil, badParameter("cursor", in.Cursor, errors.New("this is no cursor of such a list"))
 		}
 	}
-	list := []alert.Alarm{}
+	var list []alert.Alarm
 	if in.At == "" {
 		list = a.Alarms.List()
 	} else {

@@ -216,7 +216,9 @@ func TestCheck(t *testing.T) {
 			i.Resources = []Resource{{Description: "x", MIMEType: "text/plain", DerefURI: "aGVsbG8=", Size: &n}}
 		}), "size", "info[1].resource[1].size"},
 		{"base64", both(func(i *Info) { i.Resources = []Resource{{Description: "x", MIMEType: "text/plain", DerefURI: "%%"}} }), "base64", "info[1].resource[1].derefUri"},
-		{"media type", both(func(i *Info) { i.Resources = []Resource{{Description: "x", MIMEType: "png", URI: "https://x.example/"}} }), "mime", "info[1].resource[1].mimeType"},
+		{"media type", both(func(i *Info) {
+			i.Resources = []Resource{{Description: "x", MIMEType: "png", URI: "https://x.example/"}}
+		}), "mime", "info[1].resource[1].mimeType"},
 		{"English first", func(a *Alert) { slices.Reverse(a.Infos) }, "language", "info[1].language"},
 		{"no English", func(a *Alert) { a.Infos = a.Infos[:1] }, "language", "info[2].language"},
 		{"categories differ", func(a *Alert) { a.Infos[1].Categories = []string{"Met", "Infra"} }, "languages", "info[2].category"},
@@ -229,7 +231,9 @@ func TestCheck(t *testing.T) {
 	c := ours()
 	c.Replaces = []Reference{first}
 	c.Used = func(_, id string) bool { return id == first.Identifier }
-	c.Known = func(r Reference) (time.Time, bool) { return first.Sent, r.Same(first) || r.Identifier == "vonglau-2026-0001-00" }
+	c.Known = func(r Reference) (time.Time, bool) {
+		return first.Sent, r.Same(first) || r.Identifier == "vonglau-2026-0001-00"
+	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := flood()

@@ -234,7 +234,7 @@ func TestRedirects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.RedirectHandler("http://[::1]:"+target+"/", 307)}}
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.RedirectHandler("http://[::1]:"+target+"/", http.StatusTemporaryRedirect)}}
 	s.StartTLS()
 	defer s.Close()
 	trusting := client(t, Options{Allow: loopback, RootCAs: s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})

@@ -366,10 +366,14 @@ func TestUnfit(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*Content){
-		"a month":     func(c *Content) { c.Expires = noon.Add(30 * 24 * time.Hour) },
-		"out of town": func(c *Content) { c.Zones, c.Polygons = nil, [][]cap12.Point{{{Lat: 10, Lon: 106}, {Lat: 10, Lon: 107}, {Lat: 11, Lon: 107}, {Lat: 10, Lon: 106}}} },
-		"swapped":     func(c *Content) { c.Zones, c.Polygons = nil, [][]cap12.Point{{{Lat: 106.1, Lon: 20.4}, {Lat: 106.2, Lon: 20.4}, {Lat: 106.2, Lon: 20.5}, {Lat: 106.1, Lon: 20.4}}} },
-		"no English":  func(c *Content) { c.Headline.EN = "" },
+		"a month": func(c *Content) { c.Expires = noon.Add(30 * 24 * time.Hour) },
+		"out of town": func(c *Content) {
+			c.Zones, c.Polygons = nil, [][]cap12.Point{{{Lat: 10, Lon: 106}, {Lat: 10, Lon: 107}, {Lat: 11, Lon: 107}, {Lat: 10, Lon: 106}}}
+		},
+		"swapped": func(c *Content) {
+			c.Zones, c.Polygons = nil, [][]cap12.Point{{{Lat: 106.1, Lon: 20.4}, {Lat: 106.2, Lon: 20.4}, {Lat: 106.2, Lon: 20.5}, {Lat: 106.1, Lon: 20.4}}}
+		},
+		"no English": func(c *Content) { c.Headline.EN = "" },
 	} {
 		w := ok(c.Draft(t.Context(), operator, seed(), false, ""))
 		content := w.Draft.Content

@@ -158,13 +158,11 @@ await axe(desk, 'credentials');
 
 // 5. An image, and a campaign with its stop rule.
 await desk.goto(`${url}/firmware`);
-await desk
-  .locator('input[name="file"]')
-  .setInputFiles({
-    name: 'siren.bin',
-    mimeType: 'application/octet-stream',
-    buffer: Buffer.from('siren firmware 1.0.1'),
-  });
+await desk.locator('input[name="file"]').setInputFiles({
+  name: 'siren.bin',
+  mimeType: 'application/octet-stream',
+  buffer: Buffer.from('siren firmware 1.0.1'),
+});
 await desk.locator('select[name="profile"]').selectOption('siren');
 await desk.locator('input[name="version"]').fill('1.0.1');
 await desk.locator('form:has(input[name="file"]) button').click();
@@ -237,7 +235,7 @@ await desk.keyboard.press('Escape');
 await until('Escape closes it', async () => (await desk.locator('dialog.definition').count()) === 0, 3000);
 await desk.locator('.language').click();
 await until('in English', async () => (await desk.locator('h1').textContent()).includes('Key figures'));
-const english = await desk.locator('main').innerText();
+const english = await desk.locator('main').textContent();
 expect(
   'no Vietnamese is left over',
   !/[ăâđêôơưĂÂĐÊÔƠƯ]/.test(english),

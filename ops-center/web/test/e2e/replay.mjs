@@ -98,7 +98,7 @@ expect(
   Math.abs((await clock()) - at) < 2000,
   String((await clock()) - at),
 );
-expect('the mark is there', (await page.locator('.replay-mark').innerText()) === 'PHÁT LẠI');
+expect('the mark is there', (await page.locator('.replay-mark').textContent()) === 'PHÁT LẠI');
 expect('the title says so', (await page.title()).includes('PHÁT LẠI'), await page.title());
 expect(
   'the icon is another',
@@ -145,7 +145,7 @@ await page.reload();
 await until('a reload stays in the past', async () => (await root('state')) === 'replay');
 await page.waitForTimeout(4000);
 await page.waitForTimeout(1500);
-expect('the mark is in English', (await page.locator('.replay-mark').innerText()) === 'REPLAY');
+expect('the mark is in English', (await page.locator('.replay-mark').textContent()) === 'REPLAY');
 await shot('replay-en');
 await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
 const serious = await page.evaluate(async () =>
