@@ -79,10 +79,10 @@ func (i *inspection) run(ctx context.Context) {
 	i.tokens(ctx)
 	i.record(ctx)
 	i.status(ctx)
-	i.note("vulnerabilities", "Are the modules free of known vulnerabilities?", []string{"EN 303 645 5.3-15", "ASVS V15.2.1"}, notChecked,
+	i.note("vulnerabilities", "Are the modules free of known vulnerabilities?", []string{"EN 303 645 5.2-3", "ASVS V15.2.1"}, notChecked,
 		"`make check` runs govulncheck over the source; a program cannot tell that of itself. `vonglau sbom` lists what it is made of.")
 	i.note("secure-update", "Are the devices' firmware images signed and verified?", []string{"EN 303 645 5.3-2", "EN 303 645 5.3-10"}, notChecked,
-		"the device verifies; ours is shown by TestProgramFirmware against simulated devices")
+		"the device verifies; ours is shown by TestProgramFirmwareCampaign against simulated devices")
 }
 
 func (i *inspection) headers(ctx context.Context) {
@@ -262,7 +262,7 @@ func (i *inspection) status(ctx context.Context) {
 		i.note("outages", "Is what was acknowledged kept over an outage?", []string{"EN 303 645 5.9-1"}, notChecked, "%v", err)
 		return
 	}
-	i.note("outages", "Is what was acknowledged kept over an outage?", []string{"EN 303 645 5.9-1", "EN 303 645 5.9-2"}, verdict(st.Journal.Level == "ok"), "the journal is %s; shown by TestProgramKilled", st.Journal.Level)
+	i.note("outages", "Is what was acknowledged kept over an outage?", []string{"EN 303 645 5.9-1", "EN 303 645 5.9-2"}, verdict(st.Journal.Level == "ok"), "the journal is %s; shown by TestProgramKilledLosesNothingAcknowledged", st.Journal.Level)
 	meets := []string{"ASVS V16.4.3"}
 	switch {
 	case st.Audit == nil || st.Audit.Syslog == nil:
