@@ -64,7 +64,7 @@ func TestScenariosAsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != exitOK {
 		t.Fatalf("exit code %d, %v: %s", code, err, out)
 	}
-	if len(got.Scenarios) != 2 || got.Scenarios[1].Label["vi"] == "" || len(got.Mappings) != 3 {
+	if len(got.Scenarios) != 3 || got.Scenarios[1].Label["vi"] == "" || len(got.Mappings) != 3 {
 		t.Errorf("got %+v", got)
 	}
 }
