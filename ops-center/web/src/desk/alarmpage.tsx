@@ -5,7 +5,7 @@ import { type Translate, useLanguage } from '../i18n/index.ts';
 import type { Alarm } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { PRIORITY, SERIES } from '../palette.ts';
-import { standsOn, title } from '../panels/alarmlist.tsx';
+import { standsOn, subject, title } from '../panels/alarmlist.tsx';
 import { Chart } from '../panels/chart.tsx';
 import { ChartBody, start } from '../panels/charts.tsx';
 import { useSecond, useWall } from '../panels/context.ts';
@@ -150,7 +150,7 @@ export function AlarmPage({ id, onBack }: { id: string; onBack: () => void }) {
             {alarm.device ? (
               <a href={`/devices/${encodeURIComponent(alarm.device)}`}>{wall.deviceName(alarm.device)}</a>
             ) : (
-              wall.deviceName(alarm.entity)
+              subject(wall, alarm)
             )}
             {alarm.zones && alarm.zones.length > 0 && (
               <span className="sub">
@@ -242,7 +242,7 @@ export function AlarmPage({ id, onBack }: { id: string; onBack: () => void }) {
                       quiet={n.alarm.state !== 'unacknowledged'}
                     />
                     <span>
-                      {title(n.alarm, lang)} · {wall.deviceName(n.alarm.device || n.alarm.entity)}
+                      {title(n.alarm, lang)} · {subject(wall, n.alarm)}
                     </span>
                     <small>
                       {n.metres === null

@@ -3,7 +3,7 @@ import { useCell } from '../cell.ts';
 import { age, date } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
-import { title } from '../panels/alarmlist.tsx';
+import { subject, title } from '../panels/alarmlist.tsx';
 import { useWall } from '../panels/context.ts';
 import { PrioritySymbol } from '../panels/symbol.tsx';
 import { type DisplayState, scenesApi } from '../scenes/api.ts';
@@ -125,7 +125,7 @@ export function ActDialog({ ask }: { ask: Extract<Dialog, { kind: 'act' }> }) {
           <>
             <p>{labelOf(worst.message, lang, '')}</p>
             <p className="facts">
-              {wall.deviceName(worst.device || worst.entity)} ·{' '}
+              {subject(wall, worst)} ·{' '}
               {t('alarms.raised', { time: date(lang, 'full', Date.parse(worst.raised)) })}
             </p>
             {act === 'acknowledge' && labelOf(worst.response, lang, '') && (
@@ -138,8 +138,7 @@ export function ActDialog({ ask }: { ask: Extract<Dialog, { kind: 'act' }> }) {
           <ul className="meant">
             {alarms.slice(0, 5).map((a) => (
               <li key={a.id}>
-                <PrioritySymbol priority={a.priority} size={18} /> {title(a, lang)} ·{' '}
-                {wall.deviceName(a.device || a.entity)}
+                <PrioritySymbol priority={a.priority} size={18} /> {title(a, lang)} · {subject(wall, a)}
               </li>
             ))}
             {alarms.length > 5 && <li>{t('desk.andMore', { count: alarms.length - 5 })}</li>}

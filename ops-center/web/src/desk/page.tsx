@@ -4,7 +4,7 @@ import { ApiError, get } from '../api.ts';
 import { useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
-import { title, typing } from '../panels/alarmlist.tsx';
+import { subject, title, typing } from '../panels/alarmlist.tsx';
 import { useSecond, useWall, WallContext } from '../panels/context.ts';
 import { DevicePanel } from '../panels/device.tsx';
 import { LostBanner } from '../panels/header.tsx';
@@ -23,7 +23,7 @@ import { biggestGroups, holds, inTab, isFolded, type Person, TABS } from './mode
 import { Palette } from './palette.tsx';
 import { Queue, type QueueKeys } from './queue.tsx';
 import { ShiftDialog } from './shift.tsx';
-import { groupWord, roleWord, said } from './words.ts';
+import { groupWord, said } from './words.ts';
 
 interface Me {
   principal: { id?: string; name: string; role: string; department?: string };
@@ -430,7 +430,7 @@ function DeskHeader({ mapOn, onMap, small }: { mapOn: boolean; onMap: () => void
       <LanguageSwitch />
       <PageMenu
         session={{
-          name: `${desk.me.name} · ${roleWord(t, desk.me.role)}`,
+          name: desk.me.name,
           permissions: [...desk.permissions],
         }}
       />
@@ -554,11 +554,7 @@ function OutcomeLine() {
         <ul>
           {outcome.refused.slice(0, 4).map((r) => {
             const alarm = desk.alarm(r.id);
-            return (
-              <li key={r.id}>
-                {alarm ? `${title(alarm, lang)} · ${wall.deviceName(alarm.device || alarm.entity)}` : r.id}
-              </li>
-            );
+            return <li key={r.id}>{alarm ? `${title(alarm, lang)} · ${subject(wall, alarm)}` : r.id}</li>;
           })}
         </ul>
       )}

@@ -5,7 +5,7 @@ import { labelOf } from '../live/dictionary.ts';
 import { layerName } from '../map/layerpanel.tsx';
 import { mapApi, type PlaceFound } from '../map/mapapi.ts';
 import { DeviceSearch, fold } from '../map/search.ts';
-import { standsOn } from '../panels/alarmlist.tsx';
+import { standsOn, subject } from '../panels/alarmlist.tsx';
 import { useWall } from '../panels/context.ts';
 import { PrioritySymbol } from '../panels/symbol.tsx';
 import { scenesApi } from '../scenes/api.ts';
@@ -14,7 +14,7 @@ import type { ActName } from './api.ts';
 import { type Desk, fits, NEEDS, useDesk } from './desk.ts';
 import { Modal } from './dialogs.tsx';
 import { sorted } from './model.ts';
-import { ACT_KEY, subject } from './words.ts';
+import { ACT_KEY, headline } from './words.ts';
 
 const MOST = 8;
 const PAUSE = 160;
@@ -90,8 +90,8 @@ export function Palette() {
         a,
         text: fold(
           [
-            subject(wall, a, 'vi'),
-            subject(wall, a, 'en'),
+            headline(wall, a, 'vi'),
+            headline(wall, a, 'en'),
             a.device,
             ...(a.zones ?? []).map((z) => z.name ?? ''),
           ].join(' '),
@@ -115,7 +115,7 @@ export function Palette() {
         found.push({
           key: `alarm ${a.id}`,
           kind: 'desk.kind.alarm',
-          name: subject(wall, a, lang),
+          name: headline(wall, a, lang),
           sub: [standsOn(wall, a, lang), t(`state.${a.state}`)].filter(Boolean).join(' · '),
           priority: a.priority,
           run: () => {
@@ -124,7 +124,7 @@ export function Palette() {
           },
           push: {
             focus: { alarm: a.id, ...(a.device ? { device: a.device } : {}) },
-            name: wall.deviceName(a.device || a.entity),
+            name: subject(wall, a),
           },
         });
       }

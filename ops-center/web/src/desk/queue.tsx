@@ -4,7 +4,7 @@ import { useCell } from '../cell.ts';
 import { date, elapsed, number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import { type Alarm, isOpen, needsAcknowledge } from '../live/alarms.ts';
-import { standsOn, title, zoneName } from '../panels/alarmlist.tsx';
+import { standsOn, subject, title, zoneName } from '../panels/alarmlist.tsx';
 import { useSecond, useWall } from '../panels/context.ts';
 import { PrioritySymbol } from '../panels/symbol.tsx';
 import type { Pending } from './acts.ts';
@@ -335,7 +335,7 @@ function AlarmRow({ alarm, pending }: { alarm: Alarm; pending: Pending | undefin
   const now = wall.clock.now();
   const value = standsOn(wall, alarm, lang);
   const quiet = alarm.state !== 'unacknowledged' && alarm.state !== 'acknowledged';
-  const where = [wall.deviceName(alarm.device || alarm.entity), zoneName(alarm)].filter(Boolean).join(' · ');
+  const where = [...new Set([subject(wall, alarm), zoneName(alarm)])].filter(Boolean).join(' · ');
   const assigned = alarm.assigned;
   const due = assigned?.due ? Date.parse(assigned.due) : undefined;
   return (

@@ -5,7 +5,7 @@ import { age, date, elapsed, number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { isActive, isOpen } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
-import { standsOn, title, zoneName } from '../panels/alarmlist.tsx';
+import { standsOn, subject, title, zoneName } from '../panels/alarmlist.tsx';
 import { useWall } from '../panels/context.ts';
 import { deskApi, type LogEntry } from './api.ts';
 import { useDesk } from './desk.ts';
@@ -232,7 +232,7 @@ function Handover({ entries, since }: { entries: readonly LogEntry[]; since: str
                   <td>
                     <b>{title(a, lang)}</b> {standsOn(wall, a, lang)}
                     <br />
-                    {wall.deviceName(a.device || a.entity)} · {zoneName(a)}
+                    {subject(wall, a)} · {zoneName(a)}
                   </td>
                   <td>
                     {t(`state.${a.state}`)} · {elapsed(now - Date.parse(a.raised))}

@@ -3,7 +3,7 @@ import { date } from '../format.ts';
 import type { Key, Language, Translate } from '../i18n/index.ts';
 import type { Alarm } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
-import { title, zoneName } from '../panels/alarmlist.tsx';
+import { subject, title, zoneName } from '../panels/alarmlist.tsx';
 import { reason } from '../panels/context.ts';
 import type { Wall } from '../wall.ts';
 import type { Outcome } from './acts.ts';
@@ -115,8 +115,8 @@ export function said(t: Translate, lang: Language, wall: Wall, o: Outcome): stri
 }
 
 /** An alarm in few words: what and of whom. */
-export function subject(wall: Wall, alarm: Alarm, lang: Language): string {
-  return `${title(alarm, lang)} · ${wall.deviceName(alarm.device || alarm.entity)}`;
+export function headline(wall: Wall, alarm: Alarm, lang: Language): string {
+  return `${title(alarm, lang)} · ${subject(wall, alarm)}`;
 }
 
 /** What a group's alarms have in common. */

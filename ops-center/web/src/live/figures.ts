@@ -147,7 +147,8 @@ export class FigureBook {
     let rising = 0;
     for (const a of alarms) {
       if ((a as { exercise?: string }).exercise) continue;
-      if (now - Date.parse(a.raised) < 600_000) rising++;
+      // What a greater alarm covers rang for nobody.
+      if (a.state !== 'suppressed' && now - Date.parse(a.raised) < 600_000) rising++;
       if (!isOpen(a)) continue;
       open[0]++;
       open[a.priority]++;

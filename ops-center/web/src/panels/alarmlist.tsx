@@ -236,8 +236,21 @@ export function title(alarm: Alarm, lang: Language): string {
 /** The value it stands on, as people write it. */
 export function standsOn(wall: Wall, alarm: Alarm, lang: Language): string {
   if (typeof alarm.value !== 'number') return '';
+  // How many there are is a bare number.
+  if (!alarm.unit) return number(lang, alarm.value, Number.isInteger(alarm.value) ? 0 : 1);
   const info = wall.city.quantities.find((q) => q.name === alarm.quantity || q.unit === alarm.unit);
   return `${number(lang, alarm.value, info?.digits ?? 1)} ${info?.display || alarm.unit || ''}`.trimEnd();
+}
+
+/** What an alarm is about, as people call it: a device, a zone, or where several devices are. */
+export function subject(wall: Wall, alarm: Alarm): string {
+  if (alarm.device) return wall.deviceName(alarm.device);
+  const entity = alarm.entity.replace(/~.*$/, ''); // a drill's own
+  const name = entity.slice(entity.indexOf(':') + 1);
+  if (entity.startsWith('cluster:')) return wall.deviceName(name);
+  if (!entity.startsWith('zone:')) return '';
+  const zone = alarm.zones?.find((z) => `${z.layer}/${z.code}` === name);
+  return zone?.name || name.slice(name.indexOf('/') + 1);
 }
 
 /** The ward of an alarm, when its zones have one. */
@@ -268,7 +281,7 @@ function Row({
   const waiting = needsAcknowledge(alarm);
   const value = standsOn(wall, alarm, lang);
   const over = alarm.state === 'returned' || alarm.state === 'normal';
-  const where = [zoneName(alarm), wall.deviceName(alarm.device || alarm.entity)].filter(Boolean).join(' · ');
+  const where = [...new Set([zoneName(alarm), subject(wall, alarm)])].filter(Boolean).join(' · ');
   const who = alarm.state === 'acknowledged' ? alarm.acknowledged?.by : undefined;
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the list answers to J, K and the arrows

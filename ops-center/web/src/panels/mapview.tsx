@@ -18,7 +18,7 @@ import { DeviceTable } from '../map/table.tsx';
 import { Attribution, DropLayer, PickedList, ScaleBar, Tools } from '../map/tools.tsx';
 import { readBy } from '../scenes/thumbnail.ts';
 import { theme as themeCell } from '../theme.ts';
-import { standsOn, typing } from './alarmlist.tsx';
+import { standsOn, subject, typing } from './alarmlist.tsx';
 import { useSecond, useWall } from './context.ts';
 import { PrioritySymbol } from './symbol.tsx';
 
@@ -176,8 +176,10 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
           : null);
       if (!place || (index !== undefined && wall.city.moving[index])) continue;
       // Beside a symbol there is room for a short name; else the id, which is on the device.
-      const name = wall.deviceName(a.device || a.entity);
-      let text = name.length <= 20 ? name : a.device || a.entity;
+      const name = subject(wall, a);
+      let text = name.length <= 20 || !a.device ? name : a.device;
+      // What is of no one device has no symbol; its name carries the priority.
+      if (!a.device) text = `${a.priority === 1 ? '◆' : '▲'} ${a.priority} ${text}`;
       const value = standsOn(wall, a, lang);
       if (value) text += ` · ${value}`;
       list.push({
