@@ -97,12 +97,12 @@ export function said(t: Translate, lang: Language, wall: Wall, o: Outcome): stri
   switch (o.kind) {
     case 'done':
       return o.alarms.length === 1
-        ? t('desk.done.one', { act, name: subject(wall, o.alarms[0], lang) })
+        ? t('desk.done.one', { act, name: headline(wall, o.alarms[0], lang) })
         : t('desk.done.many', { act, count: o.alarms.length });
     case 'first':
       return t('desk.done.first', {
         act,
-        name: subject(wall, o.alarm, lang),
+        name: headline(wall, o.alarm, lang),
         who: first(t, lang, o.alarm, wall.clock.now()),
       });
     case 'refused':
