@@ -10,4 +10,4 @@ device nut-3 gateway at 106.14,20.43
 00:31 acknowledge network-area-down zone:wards/W-1 by Bình
 ! 422
 00:32 acknowledge network-area-down zone:wards/W-1 by Bình saying "Cáp trục đứt, nhà mạng đang nối"
-= network-area-down zone:wards/W-1 acknowledged, network-node-silent nut-1 unacknowledged, network-node-silent nut-2 unacknowledged, network-node-silent nut-3 unacknowledged
+= network-area-down zone:wards/W-1 acknowledged, network-node-silent nut-1 suppressed, network-node-silent nut-2 suppressed, network-node-silent nut-3 suppressed

@@ -8,7 +8,7 @@ subscribe xaydung "Sở Xây dựng" priority 2
 -> xaydung raised flood-road-deep wl-1
 07:05 shelve flood-road-deep wl-1 by An for 30m because "Công trình đang bơm thử"
 -> xaydung withdrawn flood-road-deep wl-1
-= flood-road-deep wl-1 shelved, flood-road-wet wl-1 unacknowledged
+= flood-road-deep wl-1 shelved, flood-road-wet wl-1 suppressed
 07:06..07:40 every 1m wl-1 water_depth=0.31
 -> xaydung raised flood-road-deep wl-1
-= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 unacknowledged
+= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 suppressed

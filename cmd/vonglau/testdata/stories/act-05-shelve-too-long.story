@@ -12,4 +12,4 @@ subscribe xaydung "Sở Xây dựng" priority 2
 ! 422
 07:07 shelve flood-road-deep wl-1 by Em for 30m because "Ồn quá"
 ! 403
-= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 unacknowledged
+= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 suppressed

@@ -10,4 +10,4 @@ subscribe xaydung "Sở Xây dựng" priority 2
 -> xaydung withdrawn flood-road-deep wl-1
 07:10 unshelve flood-road-deep wl-1 by An because "Đã xác minh, ngập thật"
 -> xaydung raised flood-road-deep wl-1
-= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 unacknowledged
+= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 suppressed

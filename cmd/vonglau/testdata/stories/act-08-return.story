@@ -8,4 +8,4 @@ device wl-1 flooded-road of "Sở Xây dựng"
 07:06 return flood-road-deep wl-1 by Dũng
 ! 422
 07:07 return flood-road-deep wl-1 by Dũng because "Đường của tỉnh, không phải của Sở"
-= flood-road-deep wl-1 unacknowledged for Sở Xây dựng returned, flood-road-wet wl-1 unacknowledged
+= flood-road-deep wl-1 unacknowledged for Sở Xây dựng returned, flood-road-wet wl-1 suppressed

@@ -10,4 +10,4 @@ subscribe xaydung "Sở Xây dựng" priority 2
 07:06 claim flood-road-deep wl-1 by Bình
 07:06:30 release flood-road-deep wl-1 by Bình
 07:07 assign flood-road-deep wl-1 to "Sở Xây dựng" by An
-= flood-road-deep wl-1 unacknowledged for Sở Xây dựng, flood-road-wet wl-1 unacknowledged
+= flood-road-deep wl-1 unacknowledged for Sở Xây dựng, flood-road-wet wl-1 suppressed

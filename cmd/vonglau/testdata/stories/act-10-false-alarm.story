@@ -8,4 +8,4 @@ subscribe xaydung "Sở Xây dựng" priority 2
 -> xaydung raised flood-road-deep wl-1
 07:05 acknowledge flood-road-deep wl-1 by Bình false-alarm saying "Rác phủ cảm biến"
 -> xaydung acknowledged flood-road-deep wl-1
-= flood-road-deep wl-1 acknowledged, flood-road-wet wl-1 unacknowledged
+= flood-road-deep wl-1 acknowledged, flood-road-wet wl-1 suppressed

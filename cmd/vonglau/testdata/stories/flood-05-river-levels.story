@@ -16,8 +16,10 @@ subscribe chihuy "Ban chỉ huy phòng thủ dân sự" priority 1 rule flood-ri
 01:00..02:00 every 1m song water_level=3.00..4.40
 -> phuong raised flood-river-bd1 song
 -> phuong raised flood-river-bd2 song
-= flood-river-bd1 song unacknowledged, flood-river-bd2 song unacknowledged
+-> phuong withdrawn flood-river-bd1 song
+= flood-river-bd1 song suppressed, flood-river-bd2 song unacknowledged
 02:01..02:10 every 1m song water_level=4.40
 -> chihuy raised flood-river-bd3 song
 -> phuong raised flood-river-bd3 song
-= flood-river-bd1 song unacknowledged, flood-river-bd2 song unacknowledged, flood-river-bd3 song unacknowledged, flood-river-rising song unacknowledged
+-> phuong withdrawn flood-river-bd2 song
+= flood-river-bd1 song suppressed, flood-river-bd2 song suppressed, flood-river-bd3 song unacknowledged, flood-river-rising song unacknowledged

@@ -11,5 +11,5 @@ subscribe truongca "Trung tâm Chuyển đổi số" priority 1
 00:05 nut-3 uplink_rtt=20
 00:30
 -> truongca raised network-area-down zone:wards/W-1
-= network-area-down zone:wards/W-1 unacknowledged, network-node-silent nut-1 unacknowledged, network-node-silent nut-2 unacknowledged, network-node-silent nut-3 unacknowledged
-= groups 4
+= network-area-down zone:wards/W-1 unacknowledged, network-node-silent nut-1 suppressed, network-node-silent nut-2 suppressed, network-node-silent nut-3 suppressed
+= groups 1

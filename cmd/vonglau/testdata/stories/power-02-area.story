@@ -10,4 +10,4 @@ subscribe chihuy "Ban chỉ huy phòng thủ dân sự" priority 1
 18:01:10..18:02 every 10s mba-2 voltage=0
 18:02:10..18:03 every 10s mba-3 voltage=0
 -> chihuy raised power-area-out zone:wards/W-1
-= power-area-out zone:wards/W-1 unacknowledged, power-out mba-1 unacknowledged, power-out mba-2 unacknowledged, power-out mba-3 unacknowledged
+= power-area-out zone:wards/W-1 unacknowledged, power-out mba-1 suppressed, power-out mba-2 suppressed, power-out mba-3 suppressed

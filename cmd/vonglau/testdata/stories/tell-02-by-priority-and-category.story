@@ -12,5 +12,4 @@ subscribe tatca "Trung tâm điều hành"
 -> dienluc raised power-out mba
 -> tatca raised power-out mba
 -> tatca raised flood-road-deep wl-1
--> tatca raised flood-road-wet wl-1
-= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 unacknowledged, power-out mba unacknowledged
+= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 suppressed, power-out mba unacknowledged

@@ -9,5 +9,4 @@ subscribe kythuat "Tổ kỹ thuật" quantity voltage,oil_temperature
 07:00..07:04 every 30s wl-1 water_depth=0.31 & mba voltage=0
 -> kythuat raised power-out mba
 -> xaydung raised flood-road-deep wl-1
--> xaydung raised flood-road-wet wl-1
-= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 unacknowledged, power-out mba unacknowledged
+= flood-road-deep wl-1 unacknowledged, flood-road-wet wl-1 suppressed, power-out mba unacknowledged

@@ -8,4 +8,4 @@ subscribe baochi "Phòng Văn hóa" event alarm.raised priority 2
 -> baochi raised flood-road-deep wl-1
 07:05 acknowledge flood-road-deep wl-1 by Bình saying "Đã xem"
 07:06..07:20 every 1m wl-1 water_depth=0.02
-= flood-road-wet wl-1 returned
+= none

@@ -10,4 +10,4 @@ subscribe xaydung "Sở Xây dựng" priority 2 escalate-to lanhdao after 10m un
 07:08 acknowledge flood-road-deep wl-1 by Bình saying "Đã rào"
 -> xaydung acknowledged flood-road-deep wl-1
 07:30 wait
-= flood-road-deep wl-1 acknowledged, flood-road-wet wl-1 unacknowledged
+= flood-road-deep wl-1 acknowledged, flood-road-wet wl-1 suppressed
