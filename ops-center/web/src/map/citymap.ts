@@ -13,6 +13,7 @@ import type { OwnLayers } from './layers/own.ts';
 import { TrailsOverlay } from './layers/trails.ts';
 import { ZonesOverlay } from './layers/zones.ts';
 import { type Ground, Overlays } from './overlay.ts';
+import { type PlaceAlarm, PlaceAlarms } from './places.ts';
 import { SensorLayer } from './sensors.ts';
 import { type Camera, DEFAULTS, type MapSettings, OVERLAYS } from './settings.ts';
 import { BASE_LAYERS, type BaseLayer, baseStyle, SENSORS_BELOW, styleLayersOf } from './style.ts';
@@ -34,6 +35,7 @@ export interface AlarmName {
 export interface CityMapEvents {
   /** Those under the pointer, the worst first. */
   pick(devices: number[], x: number, y: number): void;
+  alarm(id: string): void;
   camera(camera: Camera): void;
   hover(device: number | undefined, x: number, y: number): void;
   view(box: [number, number, number, number]): void;
@@ -58,6 +60,7 @@ export class CityMap {
   #hub = '';
   #ready = false;
   #names: AlarmName[] = [];
+  readonly #places: PlaceAlarms;
   #timer: ReturnType<typeof setInterval>;
   #lastGlide = 0;
   #off: (() => void)[] = [];
@@ -91,6 +94,7 @@ export class CityMap {
       ground: () => Omit<Ground, 'map' | 'sensors' | 'signal'>;
     },
   ) {
+    this.#places = new PlaceAlarms((id) => options.events.alarm(id));
     this.#ground = options.ground;
     this.#layers = options.layers;
     this.own = options.own;
@@ -330,6 +334,11 @@ export class CityMap {
     });
   }
 
+  /** The alarms that are of a place and of no one device. */
+  setPlaces(list: readonly PlaceAlarm[]): void {
+    this.#places.set(this.#map, list);
+  }
+
   flyTo(place: [number, number]): void {
     const zoom = Math.max(this.#map.getZoom(), 14.6);
     if (this.#still.matches) this.#map.jumpTo({ center: place, zoom });
@@ -351,6 +360,7 @@ export class CityMap {
   }
 
   remove(): void {
+    this.#places.remove();
     clearInterval(this.#timer);
     this.#ended.abort();
     this.overlays.stop();

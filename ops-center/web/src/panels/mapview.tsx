@@ -10,6 +10,7 @@ import { type AlarmName, CityMap } from '../map/citymap.ts';
 import { HelpCard } from '../map/help.tsx';
 import { LayerPanel, OverlayLegends } from '../map/layerpanel.tsx';
 import { OwnLayers } from '../map/layers/own.ts';
+import type { PlaceAlarm } from '../map/places.ts';
 import { RiverProfile } from '../map/river.tsx';
 import { SearchBox } from '../map/searchbox.tsx';
 import { type Camera, DEFAULTS, type MapSettings, ownSettings } from '../map/settings.ts';
@@ -18,7 +19,7 @@ import { DeviceTable } from '../map/table.tsx';
 import { Attribution, DropLayer, PickedList, ScaleBar, Tools } from '../map/tools.tsx';
 import { readBy } from '../scenes/thumbnail.ts';
 import { theme as themeCell } from '../theme.ts';
-import { standsOn, subject, typing } from './alarmlist.tsx';
+import { standsOn, subject, title, typing } from './alarmlist.tsx';
 import { useSecond, useWall } from './context.ts';
 import { PrioritySymbol } from './symbol.tsx';
 
@@ -106,6 +107,7 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
               choose(devices[0]);
             }
           },
+          alarm: (id) => wall.select({ alarm: id }),
           hover: (device, x, y) => setHover(device === undefined ? undefined : { device, x, y }),
           view: (view) => wall.setView(view),
           camera: (camera) => now.current.onCamera?.(camera),
@@ -178,8 +180,6 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
       // Beside a symbol there is room for a short name; else the id, which is on the device.
       const name = subject(wall, a);
       let text = name.length <= 20 || !a.device ? name : a.device;
-      // What is of no one device has no symbol; its name carries the priority.
-      if (!a.device) text = `${a.priority === 1 ? '◆' : '▲'} ${a.priority} ${text}`;
       const value = standsOn(wall, a, lang);
       if (value) text += ` · ${value}`;
       list.push({
@@ -197,6 +197,26 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
       .filter((n) => !named.has(`${n.lon} ${n.lat}`) && named.add(`${n.lon} ${n.lat}`))
       .slice(0, MOST_NAMES);
   }, [alarms, wall, lang, shape, selection.device]);
+  const places = useMemo<PlaceAlarm[]>(
+    () =>
+      [...alarms.values()].flatMap((a) =>
+        a.device || !a.at || !isActive(a)
+          ? []
+          : [
+              {
+                id: a.id,
+                lon: a.at[0],
+                lat: a.at[1],
+                priority: a.priority,
+                name: `${title(a, lang)} · ${subject(wall, a)}`,
+              },
+            ],
+      ),
+    [alarms, wall, lang],
+  );
+  const placeKey = JSON.stringify(places);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: set only when one changed
+  useEffect(() => map?.setPlaces(places), [map, placeKey]);
   const nameKey = JSON.stringify(names);
   // biome-ignore lint/correctness/useExhaustiveDependencies: set only when a name changed
   useEffect(() => map?.setNames(names), [map, nameKey]);
