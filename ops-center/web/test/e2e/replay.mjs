@@ -78,7 +78,13 @@ const clock = async () => Date.parse(await page.locator('.replay-now time').getA
 
 await page.goto(`${url}/#token=${encodeURIComponent(option('token', ''))}`);
 await until('the wall is live', async () => (await root('state')) === 'live');
-const live = Number(await root('devices'));
+let live = -1;
+await until('and all its sensors are drawn', async () => {
+  const was = live;
+  await page.waitForTimeout(1500);
+  live = Number(await root('devices'));
+  return live > 0 && live === was;
+});
 
 // By the key into the past, then to a moment by the address.
 expect('there is a button', (await page.getByRole('button', { name: 'Cỗ máy thời gian' }).count()) === 1);
