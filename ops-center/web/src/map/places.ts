@@ -55,7 +55,7 @@ export class PlaceAlarms {
     button.type = 'button';
     button.className = 'place-alarm';
     button.title = a.name;
-    button.setAttribute('aria-label', a.name);
+    button.setAttribute('aria-label', `${a.priority} · ${a.name}`); // begins with what is read on it
     button.addEventListener('click', (e) => {
       e.stopPropagation();
       this.chosen(a.id);
