@@ -20,6 +20,8 @@ need mosquitto_pub mosquitto-clients
 need coap-client-notls libcoap3-bin
 command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || missing+=(chromium)
 need curl curl
+need openssl openssl
+need xmllint libxml2-utils
 need ip iproute2
 
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
