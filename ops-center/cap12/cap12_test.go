@@ -333,7 +333,7 @@ func TestSignature(t *testing.T) {
 // TestAgencies reads what agencies publish, and says why not of what it refuses.
 func TestAgencies(t *testing.T) {
 	if _, err := os.Stat(shared); err != nil {
-		t.Skipf("the agencies' messages are not here: %v", err)
+		t.Skipf("the agencies' messages are no part of the repository and are not beside it; our own are in testdata: %v", err)
 	}
 	for _, tt := range []struct{ file, version, refused string }{
 		{"australia.cap", "1.2", ""},
