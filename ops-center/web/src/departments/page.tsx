@@ -1,9 +1,9 @@
 import './departments.css';
 import { useCallback, useEffect, useState } from 'react';
-import { ApiError, api, type Session } from '../api.ts';
+import type { Session } from '../api.ts';
 import { number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
-import { Login } from '../panels/login.tsx';
+import { Gate } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import { type Credentials, type Listing, type Subscription, subscriptions } from './api.ts';
 import { Deliveries } from './deliveries.tsx';
@@ -11,35 +11,11 @@ import { Form } from './form.tsx';
 
 /** What each department is told, and how it reaches it. */
 export function DepartmentsPage({ refused }: { refused: unknown }) {
-  const { lang, t } = useLanguage();
-  const [session, setSession] = useState<Session | undefined>(undefined);
-  const [error, setError] = useState<unknown>(undefined);
-  const [asked, setAsked] = useState(0);
-  useEffect(() => {
-    document.documentElement.lang = lang;
-    document.title = `${t('departments.title')} · ${t('app.name')}`;
-  }, [lang, t]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: asked again after a login
-  useEffect(() => {
-    api.session().then((s) => {
-      setSession(s);
-      setError(undefined);
-    }, setError);
-  }, [asked]);
-  if (session) return <Departments session={session} />;
-  if (error instanceof ApiError && error.status === 401) {
-    return <Login refused={refused} onOpen={() => setAsked((n) => n + 1)} />;
-  }
-  if (error === undefined) return null;
+  const { t } = useLanguage();
   return (
-    <main className="login">
-      <p className="problem" role="alert">
-        {t('departments.failed', { reason: reasonOf(error) })}{' '}
-        <button type="button" onClick={() => setAsked((n) => n + 1)}>
-          {t('departments.retry')}
-        </button>
-      </p>
-    </main>
+    <Gate refused={refused} title={t('departments.title')}>
+      {(session) => <Departments session={session} />}
+    </Gate>
   );
 }
 

@@ -1,8 +1,8 @@
 import { date, number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
-import { useAsked } from '../register/gate.tsx';
 import { why } from '../register/words.ts';
+import { useAsked } from '../shell/gate.tsx';
 import { device } from './api.ts';
 
 /** VN_AQI of the last hour with its band in words and a digit, and the 24 hours before it. */

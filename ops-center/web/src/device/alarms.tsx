@@ -2,8 +2,8 @@ import { age, date } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { PrioritySymbol } from '../panels/symbol.tsx';
-import { useAsked } from '../register/gate.tsx';
 import { why } from '../register/words.ts';
+import { useAsked } from '../shell/gate.tsx';
 import { type DeviceAlarm, device } from './api.ts';
 
 const STATES: Record<string, Key> = {

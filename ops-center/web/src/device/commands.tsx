@@ -3,8 +3,8 @@ import type { Session } from '../api.ts';
 import { age, date } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
-import { useAsked } from '../register/gate.tsx';
 import { why } from '../register/words.ts';
+import { useAsked } from '../shell/gate.tsx';
 import { type Command, device, type Profile } from './api.ts';
 import { differences } from './series.ts';
 

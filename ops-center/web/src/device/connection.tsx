@@ -1,7 +1,7 @@
 import { age, date, number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
-import { useAsked } from '../register/gate.tsx';
 import { PRESENCE, why } from '../register/words.ts';
+import { useAsked } from '../shell/gate.tsx';
 import { device, type Traffic } from './api.ts';
 import { reasonText } from './messages.tsx';
 

@@ -2,8 +2,8 @@ import { useState } from 'react';
 import { date } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import type { Dossier } from '../register/api.ts';
-import { useAsked } from '../register/gate.tsx';
 import { why } from '../register/words.ts';
+import { useAsked } from '../shell/gate.tsx';
 import { device, type Secret } from './api.ts';
 
 const KINDS = ['token', 'psk', 'x509'] as const;

@@ -4,8 +4,8 @@ import { date, number } from '../format.ts';
 import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { PRIORITY } from '../palette.ts';
-import { useAsked } from '../register/gate.tsx';
 import { why } from '../register/words.ts';
+import { useAsked } from '../shell/gate.tsx';
 import { device, type Limit, type Profile, type Quantity } from './api.ts';
 import { MARKED, Plot } from './plot.tsx';
 import {

@@ -1,8 +1,8 @@
 import { date } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import type { Dossier } from '../register/api.ts';
-import { useAsked } from '../register/gate.tsx';
 import { why } from '../register/words.ts';
+import { useAsked } from '../shell/gate.tsx';
 import { firmware, type Profile } from './api.ts';
 import { bytes } from './connection.tsx';
 

@@ -6,8 +6,8 @@ import { age, date, number, percent, signed } from '../format.ts';
 import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { PrioritySymbol } from '../panels/symbol.tsx';
-import { Gate, useAsked } from '../register/gate.tsx';
 import { why } from '../register/words.ts';
+import { Gate, useAsked } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import {
   type Actor,

@@ -1,9 +1,9 @@
 import './record.css';
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { ApiError, api, type Session } from '../api.ts';
+import type { Session } from '../api.ts';
 import { date, number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
-import { Login } from '../panels/login.tsx';
+import { Gate } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import {
   differences,
@@ -27,35 +27,11 @@ const OUTCOMES: Record<Outcome, Key> = {
 
 /** What people did and were refused, and what may be an attack: for the auditor and the SOC. */
 export function RecordPage({ refused }: { refused: unknown }) {
-  const { lang, t } = useLanguage();
-  const [session, setSession] = useState<Session | undefined>(undefined);
-  const [error, setError] = useState<unknown>(undefined);
-  const [asked, setAsked] = useState(0);
-  useEffect(() => {
-    document.documentElement.lang = lang;
-    document.title = `${t('record.title')} · ${t('app.name')}`;
-  }, [lang, t]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: asked again after a login
-  useEffect(() => {
-    api.session().then((s) => {
-      setSession(s);
-      setError(undefined);
-    }, setError);
-  }, [asked]);
-  if (session) return <RecordOf session={session} />;
-  if (error instanceof ApiError && error.status === 401) {
-    return <Login refused={refused} onOpen={() => setAsked((n) => n + 1)} />;
-  }
-  if (error === undefined) return null;
+  const { t } = useLanguage();
   return (
-    <main className="login">
-      <p className="problem" role="alert">
-        {t('record.failed', { reason: reasonOf(error) })}{' '}
-        <button type="button" onClick={() => setAsked((n) => n + 1)}>
-          {t('record.retry')}
-        </button>
-      </p>
-    </main>
+    <Gate refused={refused} title={t('record.title')}>
+      {(session) => <RecordOf session={session} />}
+    </Gate>
   );
 }
 

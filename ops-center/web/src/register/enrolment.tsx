@@ -6,9 +6,9 @@ import { Once } from '../device/credentials.tsx';
 import { date, number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
+import { Gate, useAsked } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import { type Department, NO_FILTER, register } from './api.ts';
-import { Gate, useAsked } from './gate.tsx';
 import { why } from './words.ts';
 
 /** How devices come in: by a claim code each, or by a group's secret into quarantine. */

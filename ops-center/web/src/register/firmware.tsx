@@ -6,8 +6,8 @@ import { bytes } from '../device/connection.tsx';
 import { date, number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
+import { Gate, useAsked } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
-import { Gate, useAsked } from './gate.tsx';
 import { why } from './words.ts';
 
 /** Images, and the campaigns that bring them to devices ring by ring. */

@@ -1,10 +1,10 @@
 import '../register.css';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { ApiError, api, type Session } from '../api.ts';
+import type { Session } from '../api.ts';
 import { number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
-import { Login } from '../panels/login.tsx';
+import { Gate } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import { AddDialog } from './add.tsx';
 import {
@@ -32,35 +32,11 @@ export interface Choices {
 
 /** The register of devices: find one among a hundred thousand, change it, add one or a table of them. */
 export function RegisterPage({ refused }: { refused: unknown }) {
-  const { lang, t } = useLanguage();
-  const [session, setSession] = useState<Session | undefined>(undefined);
-  const [error, setError] = useState<unknown>(undefined);
-  const [asked, setAsked] = useState(0);
-  useEffect(() => {
-    document.documentElement.lang = lang;
-    document.title = `${t('register.title')} · ${t('app.name')}`;
-  }, [lang, t]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: asked again after a login
-  useEffect(() => {
-    api.session().then((s) => {
-      setSession(s);
-      setError(undefined);
-    }, setError);
-  }, [asked]);
-  if (session) return <Register session={session} />;
-  if (error instanceof ApiError && error.status === 401) {
-    return <Login refused={refused} onOpen={() => setAsked((n) => n + 1)} />;
-  }
-  if (error === undefined) return null;
+  const { t } = useLanguage();
   return (
-    <main className="login">
-      <p className="problem" role="alert">
-        {why(t, error)}{' '}
-        <button type="button" onClick={() => setAsked((n) => n + 1)}>
-          {t('link.retryNow')}
-        </button>
-      </p>
-    </main>
+    <Gate refused={refused} title={t('register.title')}>
+      {(session) => <Register session={session} />}
+    </Gate>
   );
 }
 

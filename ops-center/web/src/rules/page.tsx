@@ -1,11 +1,11 @@
 import '../rules.css';
 import { useCallback, useEffect, useState } from 'react';
-import { ApiError, api, type Session } from '../api.ts';
+import type { Session } from '../api.ts';
 import { number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
-import { Login } from '../panels/login.tsx';
 import { why } from '../register/words.ts';
+import { Gate } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import { type Book, rules, type Standing } from './api.ts';
 import { Editor } from './editor.tsx';
@@ -17,35 +17,11 @@ const TABS: readonly Tab[] = ['rules', 'thresholds', 'versions'];
 
 /** What is an alarm, by whose decision, and what it would have been in the past. */
 export function RulesPage({ refused }: { refused: unknown }) {
-  const { lang, t } = useLanguage();
-  const [session, setSession] = useState<Session | undefined>(undefined);
-  const [error, setError] = useState<unknown>(undefined);
-  const [asked, setAsked] = useState(0);
-  useEffect(() => {
-    document.documentElement.lang = lang;
-    document.title = `${t('rules.title')} · ${t('app.name')}`;
-  }, [lang, t]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: asked again after a login
-  useEffect(() => {
-    api.session().then((s) => {
-      setSession(s);
-      setError(undefined);
-    }, setError);
-  }, [asked]);
-  if (session) return <Rules session={session} />;
-  if (error instanceof ApiError && error.status === 401) {
-    return <Login refused={refused} onOpen={() => setAsked((n) => n + 1)} />;
-  }
-  if (error === undefined) return null;
+  const { t } = useLanguage();
   return (
-    <main className="login">
-      <p className="problem" role="alert">
-        {why(t, error)}{' '}
-        <button type="button" onClick={() => setAsked((n) => n + 1)}>
-          {t('link.retryNow')}
-        </button>
-      </p>
-    </main>
+    <Gate refused={refused} title={t('rules.title')}>
+      {(session) => <Rules session={session} />}
+    </Gate>
   );
 }
 

@@ -1,9 +1,9 @@
 import './page.css';
 import { useCallback, useEffect, useState } from 'react';
-import { ApiError, api, type Session } from '../api.ts';
+import type { Session } from '../api.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { reason } from '../panels/context.ts';
-import { Login } from '../panels/login.tsx';
+import { Gate } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import { type DisplayState, scenesApi } from './api.ts';
 import { Displays } from './displays.tsx';
@@ -12,35 +12,11 @@ import type { Scene } from './model.ts';
 
 /** What is shown where: displays with how they are, scenes with their editor. */
 export function ScenesPage({ refused }: { refused: unknown }) {
-  const { lang, t } = useLanguage();
-  const [session, setSession] = useState<Session | undefined>(undefined);
-  const [error, setError] = useState<unknown>(undefined);
-  const [asked, setAsked] = useState(0);
-  useEffect(() => {
-    document.documentElement.lang = lang;
-    document.title = `${t('scenes.page')} · ${t('app.name')}`;
-  }, [lang, t]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: asked again after a login
-  useEffect(() => {
-    api.session().then((s) => {
-      setSession(s);
-      setError(undefined);
-    }, setError);
-  }, [asked]);
-  if (session) return <Scenes session={session} />;
-  if (error instanceof ApiError && error.status === 401) {
-    return <Login refused={refused} onOpen={() => setAsked((n) => n + 1)} />;
-  }
-  if (error === undefined) return null;
+  const { t } = useLanguage();
   return (
-    <main className="login">
-      <p className="problem" role="alert">
-        {reason(t, error)}{' '}
-        <button type="button" onClick={() => setAsked((n) => n + 1)}>
-          {t('link.retryNow')}
-        </button>
-      </p>
-    </main>
+    <Gate refused={refused} title={t('scenes.page')}>
+      {(session) => <Scenes session={session} />}
+    </Gate>
   );
 }
 

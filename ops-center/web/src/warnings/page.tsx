@@ -1,9 +1,9 @@
 import './page.css';
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { ApiError, api, type Session } from '../api.ts';
+import { ApiError, type Session } from '../api.ts';
 import { date, elapsed } from '../format.ts';
 import { type Key, phrase, useLanguage } from '../i18n/index.ts';
-import { Login } from '../panels/login.tsx';
+import { Gate } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import {
   type Drill,
@@ -19,35 +19,11 @@ import { refusal } from './words.ts';
 
 /** Public warnings: what is drafted, what waits for a second person, what is in force, what is over. */
 export function WarningsPage({ refused }: { refused: unknown }) {
-  const { lang, t } = useLanguage();
-  const [session, setSession] = useState<Session | undefined>(undefined);
-  const [error, setError] = useState<unknown>(undefined);
-  const [asked, setAsked] = useState(0);
-  useEffect(() => {
-    document.documentElement.lang = lang;
-    document.title = `${t('warnings.title')} · ${t('app.name')}`;
-  }, [lang, t]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: asked again after a login
-  useEffect(() => {
-    api.session().then((s) => {
-      setSession(s);
-      setError(undefined);
-    }, setError);
-  }, [asked]);
-  if (session) return <Board session={session} />;
-  if (error instanceof ApiError && error.status === 401) {
-    return <Login refused={refused} onOpen={() => setAsked((n) => n + 1)} />;
-  }
-  if (error === undefined) return null;
+  const { t } = useLanguage();
   return (
-    <main className="login">
-      <p className="problem" role="alert">
-        {refusal(t, error)}{' '}
-        <button type="button" onClick={() => setAsked((n) => n + 1)}>
-          {t('link.retryNow')}
-        </button>
-      </p>
-    </main>
+    <Gate refused={refused} title={t('warnings.title')}>
+      {(session) => <Board session={session} />}
+    </Gate>
   );
 }
 

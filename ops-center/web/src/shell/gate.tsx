@@ -1,8 +1,8 @@
 import { type ReactNode, useEffect, useState } from 'react';
 import { ApiError, api, type Session } from '../api.ts';
 import { useLanguage } from '../i18n/index.ts';
+import { reason } from '../panels/context.ts';
 import { Login } from '../panels/login.tsx';
-import { why } from './words.ts';
 
 /** A page for whoever is logged in; asks who that is first, and names the window. */
 export function Gate({
@@ -37,7 +37,7 @@ export function Gate({
   return (
     <main className="login">
       <p className="problem" role="alert">
-        {why(t, error)}{' '}
+        {reason(t, error)}{' '}
         <button type="button" onClick={() => setAsked((n) => n + 1)}>
           {t('link.retryNow')}
         </button>
