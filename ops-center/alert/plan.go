@@ -213,15 +213,25 @@ func (s *Alarms) inhibitors() map[string][]inhibition {
 // Without a layer it is of the same entity, or of a cluster that a's device is in.
 // One that is shown comes before one that is expected itself.
 func (e *engine) inhibiting(by inhibition, a *Alarm) (found *Alarm) {
-	for entity, other := range e.byRule[by.rule] {
-		if !other.Active || other.State == OutOfService || other.Exercise != a.Exercise {
-			continue
-		}
-		if by.layer != "" && !shareZone(a, other, by.layer) || by.layer == "" && entity != a.key().device && !e.clustered(by.rule, entity, a) {
-			continue
+	open := e.byRule[by.rule]
+	better := func(other *Alarm) {
+		if other == nil || !other.Active || other.State == OutOfService || other.Exercise != a.Exercise {
+			return
 		}
 		if found == nil || cmp.Or(cmp.Compare(hidden(other), hidden(found)), cmp.Compare(other.ID, found.ID)) < 0 {
 			found = other
+		}
+	}
+	r := e.rules[by.rule]
+	if by.layer == "" && (r == nil || r.When.Cluster == nil) {
+		// Thousands of points may be covered by as many alarms of another rule,
+		// and each is asked for at every tick: there is only one to ask.
+		better(open[a.key().device])
+		return found
+	}
+	for entity, other := range open {
+		if by.layer != "" && shareZone(a, other, by.layer) || by.layer == "" && (entity == a.key().device || e.clustered(by.rule, entity, a)) {
+			better(other)
 		}
 	}
 	return found
