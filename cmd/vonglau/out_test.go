@@ -157,9 +157,11 @@ func TestProgramOut(t *testing.T) {
 			t.Errorf("a new socket of a disabled person: %v", err)
 		}
 	}
-	if list := p.records("act=live&outcome=refused"); len(list) == 0 || list[0].Status == 0 || list[0].From == "" {
-		t.Errorf("refused sockets are not on record: %+v", list)
-	}
+	// A refusal is answered before it is written.
+	eventually(t, 10*time.Second, func() (bool, string) {
+		list := p.records("act=live&outcome=refused")
+		return len(list) > 0 && list[0].Status != 0 && list[0].From != "", fmt.Sprintf("refused sockets on record: %+v", list)
+	})
 
 	stream := p.must("subscription", "add", "--department", "Sở Xây dựng", "--stream")
 	id, _ := stream["id"].(string)

@@ -11,13 +11,9 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
 import { build } from 'vite';
+import { launch, option } from './lib.mjs';
 
-const option = (name, otherwise) => {
-  const i = process.argv.indexOf(`--${name}`);
-  return i < 0 ? otherwise : process.argv[i + 1];
-};
 const frames = Number(option('frames', '16'));
 const most = Number(option('most', '5'));
 const out = mkdtempSync(join(tmpdir(), 'budget-'));
@@ -50,21 +46,7 @@ const server = createServer((request, response) => {
   }
 });
 await new Promise((resolve) => server.listen(0, '::1', resolve));
-const browser = await chromium.launch({
-  executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
-  args: [
-    '--headless=new',
-    '--no-sandbox',
-    '--use-gl=angle',
-    '--use-angle=swiftshader',
-    '--enable-unsafe-swiftshader',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const browser = await launch();
 let worst = 0;
 async function measure(way, n) {
   const page = await browser.newPage({ viewport: { width: 1920, height: 1080 } });

@@ -12,12 +12,8 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch, option } from './lib.mjs';
 
-const option = (name, otherwise) => {
-  const i = process.argv.indexOf(`--${name}`);
-  return i < 0 ? otherwise : process.argv[i + 1];
-};
 const url = option('url', 'http://[::1]:8080');
 const token = option('token', '');
 const shots = option('shots', '');
@@ -83,22 +79,7 @@ async function ask(method, path, body, as = token) {
 }
 const raise = ([id, key]) => ask('POST', `/v1/devices/${id}/telemetry`, { pm25: 200 }, key);
 
-const browser = await chromium.launch({
-  executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
-  args: [
-    '--headless=new',
-    '--no-sandbox',
-    '--use-gl=angle',
-    '--use-angle=swiftshader',
-    '--enable-unsafe-swiftshader',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--disable-quic',
-    '--force-color-profile=srgb',
-  ],
-});
+const browser = await launch();
 const complaints = [];
 const elsewhere = [];
 let excused = false;

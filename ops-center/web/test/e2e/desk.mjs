@@ -10,12 +10,8 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch, option } from './lib.mjs';
 
-const option = (name, otherwise) => {
-  const i = process.argv.indexOf(`--${name}`);
-  return i < 0 ? otherwise : process.argv[i + 1];
-};
 const url = option('url', 'http://[::1]:8080');
 const shots = option('shots', '');
 const host = new URL(url).host;
@@ -27,22 +23,7 @@ function expect(what, met, detail = '') {
   if (!met) failures.push(what);
 }
 
-const browser = await chromium.launch({
-  executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
-  args: [
-    '--headless=new',
-    '--no-sandbox',
-    '--use-gl=angle',
-    '--use-angle=swiftshader',
-    '--enable-unsafe-swiftshader',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--disable-quic',
-    '--force-color-profile=srgb',
-  ],
-});
+const browser = await launch();
 const complaints = [];
 const elsewhere = [];
 let excused = false;
@@ -122,6 +103,8 @@ async function choose(page, device) {
     .waitFor();
   // The first hit is the alarm: acts have no such word in them.
   await page.keyboard.press('Enter');
+  // The page may show the alarm already: the keys are the desk's when the palette is gone.
+  await page.locator('.palette').waitFor({ state: 'detached' });
   const id = (await of(device)).id;
   await page.locator(`.alarm-page[data-alarm="${id}"]`).waitFor();
   return id;
@@ -193,8 +176,10 @@ await an.keyboard.press('Enter');
 await until('B comments', async () => (await of('aq-2')).comments?.[0]?.text === 'Đang có người tới');
 await an.keyboard.press('g');
 await an.locator('dialog input[list]').waitFor();
-await an.locator('dialog input[list]').fill('Sở Môi trường');
-// In the field itself Enter belongs to the list of departments.
+await an.keyboard.press('Control+a');
+await an.keyboard.type('Sở Môi trường');
+await an.keyboard.press('Tab');
+// In the field itself Enter belongs to the list of departments, which Tab has closed.
 await an.locator('dialog textarea').focus();
 await an.keyboard.press('Enter');
 await until('G assigns, with a due time', async () => {

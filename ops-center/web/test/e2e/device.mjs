@@ -10,12 +10,8 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch, option } from './lib.mjs';
 
-const option = (name, otherwise) => {
-  const i = process.argv.indexOf(`--${name}`);
-  return i < 0 ? otherwise : process.argv[i + 1];
-};
 const url = option('url', 'http://[::1]:8080');
 const token = option('token', '');
 const shots = option('shots', '');
@@ -37,21 +33,7 @@ async function until(what, test, patience = 15_000) {
   }
 }
 
-const browser = await chromium.launch({
-  executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
-  args: [
-    '--headless=new',
-    '--no-sandbox',
-    '--use-gl=angle',
-    '--use-angle=swiftshader',
-    '--enable-unsafe-swiftshader',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--disable-quic',
-  ],
-});
+const browser = await launch();
 const complaints = [];
 const elsewhere = [];
 async function person(secret, at) {

@@ -14,6 +14,28 @@ export function option(name, otherwise) {
   return i < 0 ? otherwise : process.argv[i + 1];
 }
 
+/** A browser that draws a map without a graphics card and asks nobody anything. */
+export function launch(...args) {
+  return chromium.launch({
+    executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
+    args: [
+      '--headless=new',
+      '--no-sandbox',
+      '--use-gl=angle',
+      '--use-angle=swiftshader',
+      '--enable-unsafe-swiftshader',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      // A map in another device's colours would differ in every pixel.
+      '--force-color-profile=srgb',
+      ...args,
+    ],
+  });
+}
+
 export const VIETNAMESE = /[ăâđêôơưạảấầậắằặẹếềệịọốồộớờợụứừựỳỵ]/i;
 
 /** One run: what it looked at, what it found wrong. */
@@ -36,24 +58,7 @@ export class Run {
   }
 
   async open(...args) {
-    this.browser = await chromium.launch({
-      executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
-      args: [
-        '--headless=new',
-        '--no-sandbox',
-        '--use-gl=angle',
-        '--use-angle=swiftshader',
-        '--enable-unsafe-swiftshader',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-        // A map in another device's colours would differ in every pixel.
-        '--force-color-profile=srgb',
-        ...args,
-      ],
-    });
+    this.browser = await launch(...args);
   }
 
   expect(what, met, detail = '') {

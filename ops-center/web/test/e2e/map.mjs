@@ -8,12 +8,8 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { launch, option } from './lib.mjs';
 
-const option = (name, otherwise) => {
-  const i = process.argv.indexOf(`--${name}`);
-  return i < 0 ? otherwise : process.argv[i + 1];
-};
 const shots = option('shots', '');
 const dist = option('dist', '');
 if (shots) mkdirSync(shots, { recursive: true });
@@ -44,22 +40,7 @@ process.on('exit', () => {
   demo.child.kill();
   crowd.child.kill();
 });
-const browser = await chromium.launch({
-  executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
-  args: [
-    '--headless=new',
-    '--no-sandbox',
-    '--use-gl=angle',
-    '--use-angle=swiftshader',
-    '--enable-unsafe-swiftshader',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--force-color-profile=srgb',
-  ],
-});
+const browser = await launch();
 const complaints = [];
 let excused = false;
 

@@ -8,12 +8,8 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch, option } from './lib.mjs';
 
-const option = (name, otherwise) => {
-  const i = process.argv.indexOf(`--${name}`);
-  return i < 0 ? otherwise : process.argv[i + 1];
-};
 const url = option('url', 'http://[::1]:8080');
 const shots = option('shots', '');
 const back = Number(option('back', '60')) * 1000;
@@ -24,21 +20,7 @@ function expect(what, met, detail = '') {
   console.log(`${met ? 'ok  ' : 'FAIL'} ${what}${detail === '' ? '' : `: ${detail}`}`);
   if (!met) failures.push(what);
 }
-const browser = await chromium.launch({
-  executablePath: option('chromium', process.env.CHROMIUM ?? '/usr/bin/chromium'),
-  args: [
-    '--headless=new',
-    '--no-sandbox',
-    '--use-gl=angle',
-    '--use-angle=swiftshader',
-    '--enable-unsafe-swiftshader',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const browser = await launch();
 const context = await browser.newContext({ viewport: { width: 1920, height: 1080 } });
 const page = await context.newPage();
 page.setDefaultTimeout(60_000);
