@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
-import { type Pending, settled } from '../src/desk/acts.ts';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Acts, type Pending, settled } from '../src/desk/acts.ts';
 import { actionOf, type Keys, rebind } from '../src/desk/keys.ts';
 import {
   between,
@@ -193,5 +193,77 @@ describe('sounds', () => {
     expect(c.next(more, T + 2000)).toBeUndefined();
     more.push(alarm('d', { group: 'h', priority: 3 }));
     expect(c.next(more, T + 2000 + GROUP_QUIET)).toBe(3);
+  });
+});
+
+describe('acts on one alarm', () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  /** A server that answers when it is told to. */
+  function slow() {
+    const asked: string[] = [];
+    const answers: ((r: Response | Error) => void)[] = [];
+    vi.stubGlobal('fetch', (path: string) => {
+      asked.push(path.split('/').slice(-2).join('/'));
+      return new Promise<Response>((resolve, reject) => {
+        answers.push((r) => (r instanceof Error ? reject(r) : resolve(r)));
+      });
+    });
+    const answer = async (r: Response | Error) => {
+      answers.shift()?.(r);
+      await new Promise((done) => setTimeout(done, 0));
+    };
+    const ok = (id: string) => Response.json(alarm(id));
+    return { asked, answer, ok };
+  }
+  const ground = {
+    me: () => me,
+    now: () => T,
+    take: () => undefined,
+    live: () => true,
+    signedOut: () => undefined,
+  };
+
+  test('go one after another, none is lost, a double key is one', async () => {
+    const { asked, answer, ok } = slow();
+    const acts = new Acts(ground);
+    const a = alarm('a');
+    const first = acts.run([a], 'claim');
+    const second = acts.run([a], 'comment', { note: 'x' });
+    void acts.run([a], 'comment', { note: 'x' });
+    void acts.run([a, alarm('b')], 'assign', { department: 'd' });
+    expect(asked).toEqual(['a/claim', 'b/assign']); // another alarm does not wait
+    await answer(ok('a'));
+    expect(await first).toBe(true);
+    expect(asked).toEqual(['a/claim', 'b/assign', 'a/comment']);
+    await answer(ok('b'));
+    await answer(ok('a'));
+    expect(await second).toBe(true);
+    expect(asked).toEqual(['a/claim', 'b/assign', 'a/comment', 'a/assign']);
+    await answer(ok('a'));
+    expect(acts.pending.get().size).toBe(0);
+  });
+
+  test('that wait go on when the one before was refused, and wait when nobody knows', async () => {
+    const { asked, answer, ok } = slow();
+    const acts = new Acts(ground);
+    const a = alarm('a');
+    void acts.run([a], 'claim');
+    void acts.run([a], 'shelve', { note: 'x', for: '15m' });
+    void acts.run([a], 'unshelve');
+    await answer(new Response('{}', { status: 409 }));
+    expect(asked).toEqual(['a/claim', 'a/shelve']);
+    await answer(new Error('cut'));
+    expect(acts.pending.get().get('a')?.state).toBe('unsure');
+    expect(asked).toHaveLength(2);
+    void acts.settle();
+    await answer(
+      Response.json({
+        alarm: alarm('a', { shelved: { by: 'An', at: new Date(T).toISOString(), until: '', reason: 'x' } }),
+      }),
+    );
+    expect(asked).toEqual(['a/claim', 'a/shelve', 'alarms/a', 'a/unshelve']);
+    await answer(ok('a'));
+    expect(acts.pending.get().size).toBe(0);
   });
 });

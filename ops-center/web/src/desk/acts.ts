@@ -11,8 +11,13 @@ export interface Pending {
   details: Details;
   /** When it was first sent, by the server's clock. */
   at: number;
-  /** unsure: no answer came; it is asked for when the connection is back. */
-  state: 'sending' | 'unsure';
+  /** unsure: no answer came; it is asked for when the connection is back. waiting: for the act before it. */
+  state: 'sending' | 'unsure' | 'waiting';
+}
+
+/** An act that goes when the one before it, on the same alarm, has its answer. */
+interface Waiting extends Pending {
+  answered?: (done: boolean) => void;
 }
 
 /** What came of what somebody did, for the line under the queue. */
@@ -94,25 +99,40 @@ export interface Ground {
  * connection is back.
  */
 export class Acts {
+  /** The act under way of each alarm. */
   readonly pending = new Cell<ReadonlyMap<string, Pending>>(new Map());
+  /** Acts on the same alarm go one after another, in the order of the keys. */
+  #behind = new Map<string, readonly Waiting[]>();
   readonly outcome = new Cell<Outcome | undefined>(undefined);
   #ground: Ground;
   #settling = false;
 
   constructor(ground: Ground) {
     this.#ground = ground;
-    const kept = recall();
-    this.pending.set(new Map(kept.map((p) => [p.id, { ...p, state: 'unsure' }])));
+    const heads = new Map<string, Pending>();
+    for (const p of recall()) {
+      if (heads.has(p.id)) this.#wait({ ...p, state: 'waiting' });
+      else heads.set(p.id, { ...p, state: 'unsure' });
+    }
+    this.pending.set(heads);
   }
 
-  /** Sends an act on one alarm or many. */
+  /**
+   * Sends an act on one alarm or many. On an alarm that has one under way it
+   * goes after that one: who is faster than the network loses nothing.
+   */
   async run(alarms: readonly Alarm[], act: ActName, details: Details = {}): Promise<boolean> {
     const busy = this.pending.get();
     const free = alarms.filter((a) => !busy.has(a.id));
-    if (free.length === 0) return false;
+    const after = alarms.filter((a) => busy.has(a.id)).map((a) => this.#after(a.id, act, details));
+    const now = free.length > 0 ? this.#now(free, act, details) : true;
+    return (await Promise.all([now, ...after])).every((done) => done);
+  }
+
+  async #now(free: readonly Alarm[], act: ActName, details: Details): Promise<boolean> {
     const at = this.#ground.now();
     this.#mark(free.map((a) => ({ id: a.id, act, details, at, state: 'sending' as const })));
-    if (free.length === 1) return this.#one(free[0], act, details);
+    if (free.length === 1) return this.#one(free[0].id, act, details);
     let done: Alarm[] = [];
     const refused: { id: string; detail: string }[] = [];
     for (let i = 0; i < free.length; i += MOST) {
@@ -150,6 +170,33 @@ export class Acts {
     return refused.length === 0;
   }
 
+  /** Waits for the act before. A key that was pressed twice is one act. */
+  #after(id: string, act: ActName, details: Details): Promise<boolean> {
+    const queue = this.#behind.get(id) ?? [];
+    const last = queue.at(-1) ?? this.pending.get().get(id);
+    if (last?.act === act && JSON.stringify(last.details) === JSON.stringify(details))
+      return Promise.resolve(true);
+    return new Promise((answered) => {
+      this.#wait({ id, act, details, at: this.#ground.now(), state: 'waiting', answered });
+      this.#store();
+    });
+  }
+
+  #wait(p: Waiting): void {
+    this.#behind.set(p.id, [...(this.#behind.get(p.id) ?? []), p]);
+  }
+
+  /** The act before has its answer. */
+  #next(id: string): void {
+    const [next, ...rest] = this.#behind.get(id) ?? [];
+    if (!next) return;
+    if (rest.length > 0) this.#behind.set(id, rest);
+    else this.#behind.delete(id);
+    const { answered, ...p } = next;
+    this.#mark([{ ...p, at: this.#ground.now(), state: 'sending' }]);
+    void this.#one(id, p.act, p.details).then((done) => answered?.(done));
+  }
+
   /** Does quietly, and again each time, what keeps a claim alive. */
   async renew(alarm: Alarm): Promise<void> {
     if (this.pending.get().has(alarm.id)) return;
@@ -173,7 +220,7 @@ export class Acts {
             this.#ground.take(alarm);
             this.#drop([p.id]);
             this.outcome.set({ kind: 'done', act: p.act, alarms: [alarm] });
-          } else await this.#one(alarm, p.act, p.details);
+          } else await this.#one(p.id, p.act, p.details);
         } catch (error) {
           if (unanswered(error)) return; // once more when the connection is back
           this.#drop([p.id]);
@@ -185,27 +232,33 @@ export class Acts {
     }
   }
 
-  async #one(alarm: Alarm, act: ActName, details: Details): Promise<boolean> {
+  async #one(id: string, act: ActName, details: Details): Promise<boolean> {
     try {
-      const now = await deskApi.act(alarm.id, act, details);
+      const now = await deskApi.act(id, act, details);
       this.#ground.take(now);
-      this.#drop([alarm.id]);
       const undo = UNDO[act];
       this.outcome.set({ kind: 'done', act, alarms: [now], ...(undo ? { undo } : {}) });
+      this.#drop([id]);
       return true;
     } catch (error) {
       if (unanswered(error)) {
-        this.#unsure([alarm.id]);
+        this.#unsure([id]);
         this.outcome.set({ kind: 'unsure', act, count: 1 });
         return false;
       }
-      this.#drop([alarm.id]);
+      this.#drop([id]);
       if (error instanceof Refused && error.alarm) {
         this.#ground.take(error.alarm);
         this.outcome.set({ kind: 'first', act, alarm: error.alarm });
         return false;
       }
-      return this.#refused(error, act, () => void this.run([alarm], act, details));
+      return this.#refused(error, act, () => {
+        if (this.pending.get().has(id)) void this.#after(id, act, details);
+        else {
+          this.#mark([{ id, act, details, at: this.#ground.now(), state: 'sending' }]);
+          void this.#one(id, act, details);
+        }
+      });
     }
   }
 
@@ -237,13 +290,19 @@ export class Acts {
     const next = new Map(this.pending.get());
     for (const id of ids) next.delete(id);
     this.#set(next);
+    for (const id of ids) this.#next(id);
   }
 
   /** What is on its way is kept too: a page may be closed before the answer. */
   #set(next: ReadonlyMap<string, Pending>): void {
     this.pending.set(next);
+    this.#store();
+  }
+
+  #store(): void {
+    const waiting = [...this.#behind.values()].flat().map(({ answered: _, ...p }) => p);
     try {
-      sessionStorage.setItem(STORED, JSON.stringify([...next.values()]));
+      sessionStorage.setItem(STORED, JSON.stringify([...this.pending.get().values(), ...waiting]));
     } catch {
       // Forbidden storage: it is kept as long as the page is open.
     }

@@ -325,7 +325,7 @@ function ActButtons({ alarm, live }: { alarm: Alarm; live: boolean }) {
             t(ACT_KEY[act]),
             () => desk.ask(act, [alarm]),
             act === 'acknowledge' || act === 'accept',
-            reason !== '',
+            !live,
           ),
         )}
         {alarm.device && button('map', t('alarms.toMap'), () => wall.showOnMap(alarm.device))}

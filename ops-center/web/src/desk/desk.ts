@@ -260,10 +260,11 @@ export class Desk {
     } else this.dialog.set({ kind: 'push', focus: {}, name: '' });
   }
 
-  pushed(count: number, id: string): void {
+  /** Says on how many displays a push is, and how many an alarm still holds. */
+  pushed(count: number, waiting: number, id: string): void {
     this.say({
-      key: 'desk.pushed',
-      params: { count },
+      key: waiting > 0 ? 'desk.pushedBehind' : 'desk.pushed',
+      params: { count: count - waiting, waiting },
       undo: () =>
         void scenesApi.undo(id).then(
           () => this.say({ key: 'desk.pushUndone' }),

@@ -293,7 +293,7 @@ export function PushDialog({ focus, name, scene: wanted }: { focus: Focus; name:
       .then(
         (p) => {
           close();
-          desk.pushed(p.displays.length, p.id);
+          desk.pushed(p.displays.length, p.waiting?.length ?? 0, p.id);
         },
         (e2: unknown) => {
           setSending(false);
