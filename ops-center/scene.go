@@ -299,7 +299,7 @@ func (a *api) sceneRoutes() {
 	}, a.shown)
 	sceneRoute(a, access.PushScenes, huma.Operation{
 		OperationID: "push-scene", Method: http.MethodPost, Path: "/v1/pushes", Tags: tags, Summary: "Put a scene on displays",
-		Description: "On one, several, a group or all, for ever or until a time. 409 when somebody of a higher rank holds one of them.",
+		Description: "On one, several, a group or all, for ever or until a time. A display that an unacknowledged alarm has taken over shows the push afterwards; `waiting` names it. 409 when somebody of a higher rank holds one of them.",
 	}, func(ctx context.Context, in *pushInput) (*pushOutput, error) {
 		p, err := a.Scenes.Push(ctx, in.Body, sceneActor(ctx))
 		if err == nil {

@@ -41,6 +41,9 @@ type Push struct {
 	Rank int       `json:"rank"`
 	By   string    `json:"by" personal:"name"`
 	At   time.Time `json:"at"`
+	// Waiting are displays that something stronger holds; they show the push when
+	// that ends. Told once, to whoever pushed.
+	Waiting []string `json:"waiting,omitempty"`
 }
 
 // takenOver is an alarm that has a display.
@@ -78,7 +81,9 @@ type Decision struct {
 }
 
 // resolve is the whole of precedence: a locked push, an alarm that takes over,
-// the newest push, the playlist, the display's own scene, the default. It is a
+// the newest push, the playlist, the display's own scene, the default. An alarm
+// that somebody has acknowledged lingers for those who still read it, but not
+// against a push that came after the acknowledgement. It is a
 // function of what is known and the time, so that all screens of one playlist
 // are in step and a server that starts again decides as before.
 func resolve(d *Display, pushes []Push, alarm *takenOver, now time.Time, calendar *time.Location) Decision {
@@ -99,7 +104,8 @@ func resolve(d *Display, pushes []Push, alarm *takenOver, now time.Time, calenda
 		}
 	}
 	if alarm != nil && d.TakeOver.Priority > 0 {
-		if until := alarm.until(d.TakeOver); now.Before(until) {
+		newer := top != nil && !alarm.Over.IsZero() && top.At.After(alarm.Over)
+		if until := alarm.until(d.TakeOver); now.Before(until) && !newer {
 			return Decision{
 				Scene: cmp.Or(d.TakeOver.Scene, d.Scene, DefaultScene), Reason: TakenBy, Until: until,
 				Focus: &Focus{Alarm: alarm.Alarm, Device: alarm.Device, View: alarm.View},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,32 @@ func TestTakeOver(t *testing.T) {
 	h.want("w1", "default@0 default")
 	h.ApplyAlarm(Alarm{ID: "p1", Priority: 1})
 	h.want("w1", "default@0 default")
+
+	// Who pushes while nobody has acknowledged is told that the alarm keeps the
+	// display; who pushes afterwards has it at once.
+	h.ApplyAlarm(Alarm{ID: "p1c", Priority: 1, Waiting: true})
+	if p := h.push(Order{Scene: "flood", All: true}, operator); !slices.Equal(p.Waiting, []string{"w1"}) {
+		t.Errorf("the push waits on %v", p.Waiting)
+	}
+	h.want("w1", "alarm@1 take_over")
+	h.want("w2", "flood@1 pushed")
+	h.now = h.now.Add(time.Second)
+	h.ApplyAlarm(Alarm{ID: "p1c", Priority: 1})
+	h.want("w1", "alarm@1 take_over") // it lingers
+	h.now = h.now.Add(time.Second)
+	p := h.push(Order{Scene: "flood", All: true}, operator)
+	if len(p.Waiting) > 0 {
+		t.Errorf("a push after the acknowledgement waits on %v", p.Waiting)
+	}
+	h.want("w1", "flood@1 pushed")
+	h.now = h.now.Add(time.Minute)
+	for range 2 {
+		for _, d := range []string{"w1", "w2"} {
+			if err := h.Return(t.Context(), d, operator); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 
 	// A person sends it away at once.
 	h.ApplyAlarm(Alarm{ID: "p1b", Priority: 1, Waiting: true})

@@ -561,9 +561,17 @@ func (s *Scenes) Push(ctx context.Context, o Order, who Actor) (Push, error) {
 	if err != nil {
 		return Push{}, err
 	}
-	if err := s.record(ctx, "push/"+p.ID, act{Act: actPush, At: now, By: who.Name, Push: &p}); err != nil {
+	recorded := p
+	if err := s.record(ctx, "push/"+p.ID, act{Act: actPush, At: now, By: who.Name, Push: &recorded}); err != nil {
 		return Push{}, err
 	}
+	s.mu.Lock()
+	for _, id := range p.Displays {
+		if s.displays[id].decided.Push != p.ID {
+			p.Waiting = append(p.Waiting, id)
+		}
+	}
+	s.mu.Unlock()
 	return p, nil
 }
 

@@ -33,6 +33,8 @@ export interface Push {
   lock?: boolean;
   by: string;
   at: string;
+  /** Displays that something stronger holds: they show it afterwards. */
+  waiting?: string[];
 }
 
 export interface Shown {

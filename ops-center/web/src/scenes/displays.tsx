@@ -262,7 +262,15 @@ function PushDialog({
         ...(lasting > 0 ? { until: new Date(Date.now() + lasting * 60_000).toISOString() } : {}),
         ...(lock ? { lock: true } : {}),
       })
-      .then((p) => onDone((now) => now('scenes.pushed', { count: p.displays.length })), setError);
+      .then((p) => {
+        const waiting = p.waiting?.length ?? 0;
+        onDone((now) =>
+          now(waiting > 0 ? 'scenes.pushedBehind' : 'scenes.pushed', {
+            count: p.displays.length - waiting,
+            waiting,
+          }),
+        );
+      }, setError);
   };
   return (
     <dialog ref={dialog} className="note scenes-push" onClose={() => onDone()} aria-labelledby="push-title">

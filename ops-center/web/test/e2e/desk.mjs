@@ -265,7 +265,7 @@ await until('W puts the alarm on the wall', async () => {
   const d = await get('/v1/displays/hall-1');
   return d.told.reason === 'pushed' && d.told.by === 'An';
 });
-await until('the line says so', async () => /1/.test((await outcome(an)) ?? ''), 3000);
+await until('the line says so', async () => /lên 1 màn hình/.test((await outcome(an)) ?? ''), 3000);
 await an.keyboard.press('z');
 await until('Z takes it back', async () => (await get('/v1/displays/hall-1')).told.reason !== 'pushed');
 
