@@ -147,9 +147,45 @@ func TestProgramDiskFull(t *testing.T) {
 		t.Errorf("on record: %+v", list)
 	}
 
+	// Not one byte left: what cannot be kept, or be on record, is not done.
+	rest, err := os.Create(filepath.Join(dir, "rest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for piece := make([]byte, 1<<16); len(piece) > 0; {
+		if _, err := rest.Write(piece); err != nil {
+			piece = piece[:len(piece)/2]
+		}
+	}
+	_ = rest.Close()
+	refused := ""
+	for i := 0; refused == "" && i < 20_000; i++ {
+		name := fmt.Sprintf("later-%d", i)
+		code, _, raw := p.as(p.token, http.MethodPost, "/v1/people", fmt.Sprintf(`{"id":%q,"name":"Later","role":"operator"}`, name))
+		switch {
+		case code == http.StatusCreated: // what the log had reserved
+		case code == http.StatusServiceUnavailable && (strings.Contains(string(raw), "not recorded, not done") || strings.Contains(string(raw), "could not be kept")):
+			refused = name
+		default:
+			t.Fatalf("a change with a full disk: %d %s", code, raw)
+		}
+	}
+	if refused == "" {
+		t.Error("20,000 changes with a full disk, and none was refused")
+	}
+	if err := os.Remove(rest.Name()); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
+	if _, _, raw := p.as(p.token, http.MethodGet, "/v1/people", ""); !strings.Contains(string(raw), `"late"`) || strings.Contains(string(raw), `"`+refused+`"`) {
+		t.Errorf("%s was refused; the people: %.2000s", refused, raw)
+	}
+	eventually(t, 15*time.Second, func() (bool, string) {
+		code := p.api(http.MethodPost, "/v1/people", nil, `{"id":"again","name":"Again","role":"operator"}`, nil)
+		return code == http.StatusCreated, fmt.Sprintf("a change after there is room again: %d", code)
+	})
 	eventually(t, 15*time.Second, func() (bool, string) {
 		res := post()
 		return res.StatusCode == http.StatusNoContent, "after there is room again: " + res.Status
