@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +30,78 @@ func (p *process) records(query string) []audit.Entry {
 		p.t.Fatalf("GET /v1/audit?%s: %d", query, code)
 	}
 	return answer.Records
+}
+
+// peopleSecrets does what people do with secrets in hand, and gives all that
+// they sent and were given: one-time and own passwords, a second factor, API
+// tokens, a subscription's key, a display's link.
+func peopleSecrets(t *testing.T, p *process) (secrets []string) {
+	t.Helper()
+	client := &http.Client{}
+	client.Jar, _ = cookiejar.New(nil)
+	call := func(method, path, body string, status int) map[string]any {
+		t.Helper()
+		req, err := http.NewRequest(method, "http://"+p.addr.HTTP+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Origin", "http://"+p.addr.HTTP) // as a page of the host does
+		if len(client.Jar.Cookies(req.URL)) == 0 {
+			req.Header.Set("Authorization", "Bearer "+p.token)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		raw, _ := io.ReadAll(res.Body)
+		if res.StatusCode != status {
+			t.Fatalf("%s %s: %s, want %d: %s", method, path, res.Status, status, raw)
+		}
+		var answer map[string]any
+		_ = json.Unmarshal(raw, &answer)
+		return answer
+	}
+	keep := func(s string) string {
+		t.Helper()
+		if len(s) < 6 {
+			t.Fatalf("%q is no secret", s)
+		}
+		secrets = append(secrets, s)
+		return s
+	}
+	given := func(answer map[string]any, key string) string {
+		t.Helper()
+		s, _ := answer[key].(string)
+		return keep(s)
+	}
+	call("PUT", "/v1/departments/"+url.PathEscape("Sở Xây dựng"), `{"head":"Lê Văn Cường"}`, 200)
+	keep("of-the-subscription-7d1f0a93c2")
+	call("POST", "/v1/subscriptions", `{"department":"Sở Xây dựng","kind":"webhook","url":"https://receiver.example/hook","secret":"of-the-subscription-7d1f0a93c2","filter":{}}`, 201)
+	given(call("POST", "/v1/tokens", `{"kind":"program","role":"auditor","name":"kho","purpose":"kho dữ liệu"}`, 201), "secret")
+	given(call("POST", "/v1/tokens", `{"kind":"display","screen":"hall-1","name":"hall-1","purpose":"tường"}`, 201), "secret")
+	once := given(call("POST", "/v1/people", `{"id":"lan","name":"Lan","role":"operator"}`, 201), "password")
+	again := given(call("POST", "/v1/people/lan/password", `{}`, 200), "password")
+
+	session := func(password string, status int) {
+		t.Helper()
+		raw, _ := json.Marshal(map[string]string{"name": "lan", "password": password})
+		call("POST", "/v1/session", string(raw), status)
+	}
+	session(keep("a wrong guess of hers 81"), 401)
+	session(once, 401) // replaced
+	session(again, 200)
+	own := keep("bốn ngọn hải đăng ngoài khơi")
+	raw, _ := json.Marshal(map[string]string{"old": again, "new": own})
+	call("POST", "/v1/me/password", string(raw), 204)
+	client.Jar, _ = cookiejar.New(nil)
+	session(own, 200)
+	raw, _ = json.Marshal(map[string]string{"password": own})
+	given(call("POST", "/v1/me/totp", string(raw), 200), "secret")
+	call("POST", "/v1/me/totp/confirm", `{"code":"000000"}`, 403)
+	given(call("POST", "/v1/me/tokens", `{"name":"bảng tính","purpose":"xem"}`, 201), "secret")
+	return secrets
 }
 
 // What people did is on record when they are answered, over kill -9, without
@@ -105,6 +179,7 @@ func TestProgramRecord(t *testing.T) {
 		t.Errorf("verified: %v", report)
 	}
 
+	secrets = append(secrets, peopleSecrets(t, p)...)
 	export := filepath.Join(t.TempDir(), "audit.jsonl")
 	if _, stderr, code := p.run("audit", "export", "--out", export); code != 0 {
 		t.Fatalf("export: %s", stderr)
