@@ -286,7 +286,7 @@ func (a *api) config() huma.Config {
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", uniqueNames(huma.DefaultSchemaNamer))
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer"},
-		"session": {Type: "apiKey", In: "cookie", Name: access.CookieName},
+		"session": {Type: "apiKey", In: "cookie", Name: access.HostCookie, Description: "Without TLS its name is " + access.CookieName},
 	}
 	c.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	return c

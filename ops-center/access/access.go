@@ -49,8 +49,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// CookieName is the session's cookie.
-const CookieName = "vonglau_session"
+// CookieName is the session's cookie, HostCookie that of a session over TLS:
+// browsers take the latter from this very host only and over TLS only, so
+// neither a neighbour under the same domain nor who answers for us on the plain
+// door can lay a session of theirs under somebody (RFC 6265bis, 4.1.3.2).
+const (
+	CookieName = "vonglau_session"
+	HostCookie = "__Host-vonglau_session"
+)
 
 // AdminTokenFile is where the administrator's token is, in Options.Dir.
 const AdminTokenFile = "admin.token"
@@ -357,7 +363,7 @@ func (a *Access) identify(r *http.Request) (caller, error) {
 		c.bearer = true
 		return c, a.spend(r, c.program)
 	}
-	cookie, err := r.Cookie(CookieName)
+	cookie, err := r.Cookie(a.cookieName(r))
 	if err != nil || cookie.Value == "" {
 		a.refused.WithLabelValues("anonymous").Inc()
 		return caller{}, &Refusal{Status: http.StatusUnauthorized, Reason: "anonymous", Detail: "this needs a token or a session"}

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -385,4 +386,35 @@ func adminOf(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// Over TLS a session is known by the cookie that no neighbour can set, and by no
+// other; without TLS browsers would refuse it.
+func TestHostCookie(t *testing.T) {
+	a, admin := openIn(t, t.TempDir())
+	over := func(name, value string) *http.Request {
+		r := request("GET", "/v1/devices", "Cookie", name+"="+value)
+		r.TLS = &tls.ConnectionState{}
+		return r
+	}
+	r := request("POST", "/v1/session")
+	r.TLS = &tls.ConnectionState{}
+	w := httptest.NewRecorder()
+	if _, err := a.LogIn(w, r, admin); err != nil {
+		t.Fatal(err)
+	}
+	c := w.Result().Cookies()[0]
+	if c.Name != HostCookie || !c.Secure || c.Path != "/" || c.Domain != "" {
+		t.Fatalf("over TLS: %s", c)
+	}
+	if _, err := a.Check(over(HostCookie, c.Value), View); err != nil {
+		t.Errorf("the session over TLS: %v", err)
+	}
+	if _, err := a.Check(over(CookieName, c.Value), View); status(err) != http.StatusUnauthorized {
+		t.Errorf("a cookie that anybody may set, over TLS: %v", err)
+	}
+	plain := logIn(t, a, admin)
+	if _, err := a.Check(over(CookieName, plain.Value), View); status(err) != http.StatusUnauthorized {
+		t.Errorf("a session of the plain door, over TLS: %v", err)
+	}
 }

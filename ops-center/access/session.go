@@ -383,7 +383,7 @@ func (a *Access) LogOut(w http.ResponseWriter, r *http.Request) (who Principal, 
 	if err := a.ownPage(r, "a log-out"); err != nil {
 		return who, "", err
 	}
-	c, err := r.Cookie(CookieName)
+	c, err := r.Cookie(a.cookieName(r))
 	if err != nil {
 		return who, "", nil
 	}
@@ -498,10 +498,20 @@ func Assurance(ctx context.Context) string {
 	return c.session.assurance
 }
 
+// secure tells a request that came over TLS, to us or to what stands before us.
+func (a *Access) secure(r *http.Request) bool { return a.opt.Secure || r.TLS != nil }
+
+func (a *Access) cookieName(r *http.Request) string {
+	if a.secure(r) {
+		return HostCookie
+	}
+	return CookieName
+}
+
 func (a *Access) cookie(r *http.Request, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{
-		Name: CookieName, Value: value, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, Secure: a.opt.Secure || r.TLS != nil, SameSite: http.SameSiteStrictMode,
+		Name: a.cookieName(r), Value: value, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, Secure: a.secure(r), SameSite: http.SameSiteStrictMode,
 	}
 }
 
