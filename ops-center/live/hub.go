@@ -30,6 +30,9 @@ type Options struct {
 	Tick time.Duration
 	// Settle is how long the first change waits for company; 20 ms, at most Tick.
 	Settle time.Duration
+	// AlarmTick is the least time between two ticks when an alarm waits; 100 ms,
+	// at most Tick. Values may be a quarter of a second old, an alarm may not.
+	AlarmTick time.Duration
 	// Ring bounds how far behind a screen may be and still be served, in ticks
 	// (480, two minutes at the default tick) and in bytes (64 MiB).
 	Ring      int
@@ -103,6 +106,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	def(&o.Tick, 250*time.Millisecond)
 	def(&o.Settle, min(20*time.Millisecond, o.Tick))
+	def(&o.AlarmTick, min(100*time.Millisecond, o.Tick))
 	def(&o.WriteTimeout, 5*time.Second)
 	def(&o.PongTimeout, 7*time.Second)
 	num(&o.Ring, 480)
@@ -123,6 +127,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("live: tick of %v: use 10ms to 10s", o.Tick)
 	case o.Settle < 0 || o.Settle > o.Tick:
 		return o, fmt.Errorf("live: settle time of %v: use 0 to the tick of %v", o.Settle, o.Tick)
+	case o.AlarmTick < 0 || o.AlarmTick > o.Tick:
+		return o, fmt.Errorf("live: alarm tick of %v: use 0 to the tick of %v", o.AlarmTick, o.Tick)
 	case o.Ring < 1 || o.RingBytes < 1<<16:
 		return o, fmt.Errorf("live: a ring of %d ticks and %d bytes cannot serve a resume: use at least 1 and 65536", o.Ring, o.RingBytes)
 	case o.MaxScreens < 1 || o.MaxAlarms < 1:
@@ -279,8 +285,13 @@ func (h *Hub) run() {
 		case <-h.quit:
 			return
 		case <-h.wake:
-			wait := max(h.opt.Settle, h.opt.Tick-time.Since(last))
-			flush.Reset(wait)
+			tick := h.opt.Tick
+			h.mu.RLock()
+			if len(h.pending) > 0 {
+				tick = h.opt.AlarmTick
+			}
+			h.mu.RUnlock()
+			flush.Reset(max(h.opt.Settle, tick-time.Since(last)))
 		case <-flush.C:
 			last = time.Now()
 			h.flush(last)
@@ -303,6 +314,10 @@ func (h *Hub) armLocked(changed bool) {
 		return
 	}
 	h.armed = true
+	h.wakeLocked()
+}
+
+func (h *Hub) wakeLocked() {
 	select {
 	case h.wake <- struct{}{}:
 	default:
@@ -369,7 +384,10 @@ func (h *Hub) ApplyAlarm(a Alarm) {
 		return // nobody is listening, and nothing would empty pending
 	}
 	h.pending = append(h.pending, &a)
-	h.armLocked(true)
+	h.armed = true
+	if len(h.pending) == 1 {
+		h.wakeLocked() // the flush that values wait for is late for an alarm
+	}
 }
 
 // flush turns what has changed into a tick and wakes the screens.

@@ -545,3 +545,39 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// In a city that never pauses the values wait for their tick, an alarm for a
+// tenth of a second at most, and a flood of alarms makes no flood of ticks.
+func TestAlarmDoesNotWaitForValues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, nil)
+		city(h, 1)
+		h.Start()
+		defer h.Stop(context.Background())
+		for step := range 300 { // 3 s of values, an alarm each 130 ms
+			h.Apply([]*devices.Message{message("air-0", time.Now(), time.Now(), "pm25", float64(step))})
+			if step%13 == 0 {
+				h.ApplyAlarm(alarm(step, "unacknowledged"))
+				raised := time.Now()
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+				h.mu.RLock()
+				waits := len(h.pending)
+				h.mu.RUnlock()
+				if waits != 0 {
+					t.Fatalf("alarm %d waits for longer than %v", step, time.Since(raised))
+				}
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		before := h.ticks()
+		for n := range 1000 { // 1 s
+			h.ApplyAlarm(alarm(n, "acknowledged"))
+			time.Sleep(time.Millisecond)
+		}
+		synctest.Wait()
+		if got := h.ticks() - before; got < 8 || got > 11 {
+			t.Errorf("%d ticks in a second of alarms, want about 10", got)
+		}
+	})
+}
