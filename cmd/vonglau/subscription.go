@@ -41,7 +41,8 @@ type MailConfig struct {
 	From     string `yaml:"from"`
 	// CA is a PEM file of who vouches for the server; empty for the system's.
 	CA string `yaml:"ca"`
-	// Link is where a mail leads to: the address of the wall for its readers.
+	// Link is the address of this server for those outside: the links of mails,
+	// webhooks and CAP lead to its pages.
 	Link string `yaml:"link"`
 }
 

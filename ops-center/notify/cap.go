@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -65,7 +66,7 @@ func (n *Notify) alertOf(s *Subscription, m *Message) (*cap12.Alert, error) {
 		info := cap12.Info{
 			Language: tag(lang), Categories: []string{category}, Event: in(e.Title, lang), Urgency: urgency, Severity: severities[e.Priority], Certainty: "Observed",
 			Onset: e.Alarm.Raised, Expires: e.At.Add(24 * time.Hour), SenderName: e.Owner, Headline: cut(headline(e, lang), 160),
-			Description: in(e.Text, lang), Instruction: in(e.Response, lang), Web: n.opt.Base,
+			Description: in(e.Text, lang), Instruction: in(e.Response, lang), Web: cmp.Or(e.Link, n.opt.Base),
 		}
 		var names []string
 		area := cap12.Area{}

@@ -47,6 +47,9 @@ type Event struct {
 	// Area is what the message calls its area, Expires when it ends by itself.
 	Area    map[string]string `json:"area,omitempty" doc:"By language tag"`
 	Expires *time.Time        `json:"expires,omitempty" doc:"When a public message ends by itself"`
+	// Link is the page of this server that shows it, as the address of the server
+	// was when it was written down: a delivery tried again is the same octets.
+	Link string `json:"link,omitempty" doc:"The page that shows it, for whoever may log in"`
 	// Target addresses an event to one subscription; Of is the event it repeats,
 	// From the subscription that gave no receipt, Depth how often it went on.
 	Target string `json:"target,omitempty"`

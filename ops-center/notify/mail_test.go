@@ -236,7 +236,7 @@ func TestMail(t *testing.T) {
 		})
 		s := h.add(Subscription{Kind: Email, To: []string{"truc@soxd.example", "phong@soxd.example"}}, "")
 		en := h.add(Subscription{Kind: Email, To: []string{"duty@soxd.example"}, Language: "en", Name: "in English", Filter: Filter{Priorities: []int{1}}}, "")
-		h.alarm(AlarmRaised, func(t *alert.Transition) { t.Alarm.Priority = 1 })
+		alarm := h.alarm(AlarmRaised, func(t *alert.Transition) { t.Alarm.Priority = 1 })
 		eventually(t, "two mails", func() bool { return len(p.got()) == 2 })
 		for _, l := range p.got() {
 			if !l.secure || l.user != "vonglau" || l.from != "vonglau@city.example" {
@@ -261,7 +261,7 @@ func TestMail(t *testing.T) {
 			if vi < 0 || enAt < 0 || (vi < enAt) != (l.to[0] != "duty@soxd.example") {
 				t.Errorf("languages in the wrong order:\n%s", text)
 			}
-			for _, part := range []string{"Đóng đường", "Close the road", "https://ioc.city.example/", "20.430000, 106.170000"} {
+			for _, part := range []string{"Đóng đường", "Close the road", "https://ioc.city.example/desk?alarm=" + alarm + "\r\n", "20.430000, 106.170000"} {
 				if !strings.Contains(text, part) {
 					t.Errorf("%q is missing in\n%s", part, text)
 				}
@@ -492,5 +492,39 @@ func TestLiteral(t *testing.T) {
 		if got := literal(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.at))); got != c.want {
 			t.Errorf("%s: %q, want %q", c.at, got, c.want)
 		}
+	}
+}
+
+// TestLinks: what a delivery leads to is the page of the thing, below the
+// address of the server, whatever is in an id.
+func TestLinks(t *testing.T) {
+	alarm := &Event{Alarm: &alert.Alarm{ID: "ngập a&b#1"}}
+	for _, c := range []struct {
+		base string
+		e    *Event
+		want string
+	}{
+		{"", alarm, ""},
+		{"https://ioc.city.example", alarm, "https://ioc.city.example/desk?alarm=ng%E1%BA%ADp+a%26b%231"},
+		{"https://city.example/ioc/", alarm, "https://city.example/ioc/desk?alarm=ng%E1%BA%ADp+a%26b%231"},
+		{"https://[2001:db8::1]:8443/", &Event{Warning: "VN-1.2"}, "https://[2001:db8::1]:8443/warnings?message=VN-1.2"},
+		{"https://ioc.city.example/", &Event{}, "https://ioc.city.example/"},
+	} {
+		if got := linkOf(c.base, c.e); got != c.want {
+			t.Errorf("%q: %q, want %q", c.base, got, c.want)
+		}
+	}
+	// In the body of a webhook, in CAP and in a mail it is the same.
+	h, r := newHouse(t, func(o *Options) { o.Base = "https://ioc.city.example/" }), newReceiver(t)
+	h.add(Subscription{Kind: Webhook, URL: r.url}, "")
+	want := "https://ioc.city.example/desk?alarm=" + h.alarm(AlarmRaised, nil)
+	eventually(t, "the delivery", func() bool { return len(r.got()) == 1 })
+	m := r.got()[0]
+	if m.Event.Link != want {
+		t.Errorf("the webhook leads to %q, want %q", m.Event.Link, want)
+	}
+	a, err := h.n.alertOf(&Subscription{Department: "Sở Xây dựng"}, &m)
+	if err != nil || a.Infos[0].Web != want {
+		t.Errorf("CAP leads to %+v %v, want %q", a, err, want)
 	}
 }

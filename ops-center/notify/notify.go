@@ -48,7 +48,8 @@ type Options struct {
 	Mail *Mailer
 	// Calendar is the city's; UTC when nil.
 	Calendar *time.Location
-	// Base is the address of this server for those outside, for links.
+	// Base is the address of this server for those outside: mails, webhooks and
+	// CAP lead to its pages.
 	Base string
 	// Sender is the sender of messages in CAP; vonglau-alarms.
 	Sender string
@@ -363,7 +364,7 @@ func (n *Notify) read(ctx context.Context, s Source) {
 				n.feed.pass(s.Name, seq)
 				return nil
 			}
-			e.Source, e.SourceSeq = s.Name, seq
+			e.Source, e.SourceSeq, e.Link = s.Name, seq, linkOf(n.opt.Base, e)
 			if err := n.feed.append(ctx, e); err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -35,7 +36,7 @@ var words = map[string]map[string]string{
 	"test":            {"vi": "Tin thử", "en": "Test"},
 	"testText":        {"vi": "Đây là tin thử của Vọng lâu. Không có gì xảy ra.", "en": "This is a test of Vọng lâu. Nothing has happened."},
 	"delivery":        {"vi": "Mã lần gửi", "en": "Delivery"},
-	"link":            {"vi": "Xem trên bản đồ", "en": "See the map"},
+	"link":            {"vi": "Mở trên Vọng lâu", "en": "Open in Vọng lâu"},
 	"department":      {"vi": "Đơn vị nhận", "en": "For"},
 }
 
@@ -123,6 +124,9 @@ func renderIn(b *strings.Builder, s *Subscription, m *Message, lang, base string
 			if t := in(e.Text, lang); t != "" {
 				fmt.Fprintf(b, "             %s\n", t)
 			}
+			if e.Link != "" {
+				fmt.Fprintf(b, "             %s\n", e.Link)
+			}
 		}
 	default:
 		e := m.Event
@@ -166,13 +170,31 @@ func renderIn(b *strings.Builder, s *Subscription, m *Message, lang, base string
 		if r := in(e.Response, lang); r != "" && (e.Kind == AlarmRaised || e.Kind == WarningIssued || e.Kind == WarningUpdated) {
 			fmt.Fprintf(b, "\n%s:\n%s\n", word("response", lang), r)
 		}
-		if base != "" {
-			fmt.Fprintf(b, "\n%s: %s\n", word("link", lang), base)
+		if link := cmp.Or(e.Link, base); link != "" {
+			fmt.Fprintf(b, "\n%s: %s\n", word("link", lang), link)
 		}
 	}
 	b.WriteString("\n")
 	line("department", s.Department)
 	line("delivery", m.ID)
+}
+
+// linkOf is the page that shows what an event is about: the desk with the alarm
+// open, or the public message; without an address of the server there is none.
+func linkOf(base string, e *Event) string {
+	u, err := url.Parse(base)
+	if err != nil || base == "" {
+		return ""
+	}
+	switch {
+	case e.Alarm != nil && e.Alarm.ID != "":
+		u = u.JoinPath("desk")
+		u.RawQuery = url.Values{"alarm": {e.Alarm.ID}}.Encode()
+	case e.Warning != "":
+		u = u.JoinPath("warnings")
+		u.RawQuery = url.Values{"message": {e.Warning}}.Encode()
+	}
+	return u.String()
 }
 
 // plainError takes the address off an error of a request: it may hold a key, and

@@ -2,6 +2,7 @@ import { type CSSProperties, useEffect } from 'react';
 import { useCell } from './cell.ts';
 import { FirstSteps } from './first/steps.tsx';
 import { useLanguage } from './i18n/index.ts';
+import { Linked } from './links/linked.tsx';
 import { WallContext } from './panels/context.ts';
 import { Header, LostBanner } from './panels/header.tsx';
 import { Login } from './panels/login.tsx';
@@ -42,6 +43,7 @@ export function App({ wall, refused }: { wall: Wall; refused: unknown }) {
         {t('app.skip')}
       </a>
       <LostBanner />
+      <Linked />
       <div
         className={`page with-stage ${message?.scene.bare ? 'bare' : ''} ${scale === 1 ? '' : 'scaled'} ${wall.replay ? 'with-replay' : ''}`}
         style={{ '--scale': scale } as CSSProperties}

@@ -19,6 +19,7 @@ import { Desk, DeskContext, type Dialog, useDesk } from './desk.ts';
 import { ActDialog, PushDialog } from './dialogs.tsx';
 import { HelpDialog } from './help.tsx';
 import { type Action, actionOf } from './keys.ts';
+import { useLinked } from './linked.ts';
 import { biggestGroups, holds, inTab, isFolded, type Person, TABS } from './model.ts';
 import { Palette } from './palette.tsx';
 import { Queue, type QueueKeys } from './queue.tsx';
@@ -126,6 +127,7 @@ function Board() {
   const queue = useRef<QueueKeys>(undefined);
   const showMap = small ? mapOnSmall : mapOn;
   useShared();
+  useLinked();
 
   // What other panels choose or ask for is the desk's too.
   useEffect(() => {

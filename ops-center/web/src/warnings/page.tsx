@@ -3,6 +3,7 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import { ApiError, type Session } from '../api.ts';
 import { date, elapsed } from '../format.ts';
 import { type Key, phrase, useLanguage } from '../i18n/index.ts';
+import { asked as askedFor } from '../links/linked.tsx';
 import { Gate } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import {
@@ -59,11 +60,22 @@ function Board({ session }: { session: Session }) {
   const [chosen, setChosen] = useState<string | undefined>(undefined);
   const [asked, setAsked] = useState<Asked | undefined>(undefined);
   const [problem, setProblem] = useState<unknown>(undefined);
+  const [missing, setMissing] = useState('');
   const [now, setNow] = useState(Date.now());
+
+  // The message that a link asked for, until it was looked for.
+  const linked = useRef(askedFor('message'));
 
   const load = useCallback(async (signal?: AbortSignal) => {
     try {
       const [board, running] = await Promise.all([warnings.list(signal), warnings.drills(signal)]);
+      const id = linked.current;
+      if (id) {
+        linked.current = '';
+        const named = board.warnings.find((w) => w.messages.some((m) => m.identifier === id));
+        if (named) setChosen(named.id);
+        else setMissing(id);
+      }
       setList(board.warnings);
       setExpiring(new Set(board.expiring));
       setDrills(running.filter((d) => !d.ended));
@@ -129,6 +141,14 @@ function Board({ session }: { session: Session }) {
         <p className="problem" role="alert">
           {refusal(t, problem)}{' '}
           <button type="button" onClick={() => setProblem(undefined)}>
+            {t('warnings.close')}
+          </button>
+        </p>
+      )}
+      {missing && (
+        <p className="problem" role="alert">
+          {t('warnings.noMessage', { id: missing })}{' '}
+          <button type="button" onClick={() => setMissing('')}>
             {t('warnings.close')}
           </button>
         </p>
