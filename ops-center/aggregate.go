@@ -96,9 +96,14 @@ type nodeView struct {
 	Because  devices.ID       `json:"because,omitempty" doc:"The silent node above it that explains its own silence"`
 }
 
+type linksInput struct {
+	Replay string `query:"replay" maxLength:"40" doc:"A replay under way, by the id of its hub: which of its devices are heard at its moment. Who hangs on whom is as the register has it today, which keeps no history"`
+}
+
 type placesInput struct {
 	Query string `query:"q" required:"true" minLength:"1" maxLength:"100" doc:"With or without diacritics; d stands for đ"`
 	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
+	At    string `query:"at" maxLength:"40" doc:"The day, or a time, whose boundaries and names are searched; today when left out"`
 }
 
 type placesOutput struct {
@@ -315,14 +320,29 @@ func (a *api) tallyWindow(ctx context.Context, in *aggregateInput, q devices.Qua
 }
 
 // links looks at the register as it is. A node's presence is that of its own
-// reports.
-func (a *api) links(context.Context, *struct{}) (*linksOutput, error) {
-	now := a.now()
+// reports, in a replay those of its moment; a device that the replay does not
+// have is in none of its links.
+func (a *api) links(_ context.Context, in *linksInput) (*linksOutput, error) {
+	hub, now := a.Hub, a.now()
+	if in.Replay != "" {
+		m, err := a.moment(in.Replay)
+		if err != nil {
+			return nil, err
+		}
+		hub, now = m.Hub, m.Now
+	}
 	list := a.Register.List()
 	byID := make(map[devices.ID]*devices.Device, len(list))
 	children := make(map[devices.ID]int)
 	for _, d := range list {
-		if !d.State.Reports() || d.Exercise != "" {
+		if in.Replay != "" {
+			if _, there := hub.PresenceOf(d.ID); !there {
+				continue
+			}
+		} else if !d.State.Reports() {
+			continue
+		}
+		if d.Exercise != "" {
 			continue
 		}
 		byID[d.ID] = d
@@ -339,7 +359,7 @@ func (a *api) links(context.Context, *struct{}) (*linksOutput, error) {
 			continue
 		}
 		v := nodeView{ID: id, Name: d.Name, At: placeOf(d.At), Presence: devices.Never, Children: n}
-		if p, ok := a.Hub.PresenceOf(id); ok {
+		if p, ok := hub.PresenceOf(id); ok {
 			v.Presence = a.freshness(d, p.Seen, now)
 			if v.At == nil {
 				v.At = placeOf(p.At)
@@ -388,6 +408,12 @@ func (a *api) places(_ context.Context, in *placesInput) (*placesOutput, error) 
 	var hits []hit
 	seen := make(map[string]bool)
 	today := geo.Day(a.now(), a.Calendar)
+	if in.At != "" {
+		var err error
+		if today, err = a.day(in.At); err != nil {
+			return nil, badParameter("at", in.At, err)
+		}
+	}
 	for _, l := range a.Layers.List() {
 		for _, z := range a.Layers.Zones(l.Name, today) {
 			name := devices.Fold(z.Name)

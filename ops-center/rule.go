@@ -36,6 +36,10 @@ type RuleBook interface {
 	RemoveRule(ctx context.Context, id string, who alert.Actor, note string) error
 	EnableRule(ctx context.Context, id string, enabled bool, who alert.Actor, note string) error
 	Versions(kind string) []alert.Version
+	// RulesAt and ThresholdsAt are the files of a time; false when nothing of
+	// then is kept.
+	RulesAt(t time.Time) (alert.Version, bool)
+	ThresholdsAt(t time.Time) (alert.Version, bool)
 	Version(kind string, n int) (alert.Version, error)
 	Try(ctx context.Context, t alert.Trial) (*alert.TrialResult, error)
 	Thresholds() (*alert.Thresholds, []byte)
@@ -97,6 +101,11 @@ type thresholdsInput struct {
 	Device   string `query:"device" maxLength:"64" doc:"Only what binds this device, the nearest of each level"`
 	Quantity string `query:"quantity" maxLength:"64"`
 	At       string `query:"at" doc:"What is in force then, else now"`
+	Known    string `query:"known" maxLength:"40" doc:"As the register stood at that time, without what was corrected since; else as it stands"`
+}
+
+type listRulesInput struct {
+	At string `query:"at" maxLength:"40" doc:"A time in the past: the rules that were in force then"`
 }
 
 type thresholdsOutput struct {
@@ -113,8 +122,9 @@ func (a *api) ruleRoutes() {
 	tags := []string{"rules"}
 	put := "The body is YAML; docs beside the code (ops-center/alert/RULES.md) have the form. 422 names the line of what is wrong, and nothing changes."
 	route(a, access.View, huma.Operation{OperationID: "list-rules", Method: http.MethodGet, Path: "/v1/rules", Tags: tags,
-		Summary:     "The rules in force",
-		Description: "With whom each covers, why it judges nothing, and whether so many are urgent that nothing is (mix)."}, a.listRules)
+		Summary: "The rules in force, now or at a time",
+		Description: "With whom each covers, why it judges nothing, and whether so many are urgent that nothing is (mix). Of a time in the past: " +
+			"the rules of then without standings, or none and version 0 when no version of then is kept."}, a.listRules)
 	route(a, access.ManageRules, huma.Operation{OperationID: "put-rules", Method: http.MethodPut, Path: "/v1/rules", Tags: tags,
 		Summary: "Put a file of rules in force, in place of those before", Description: put, MaxBodyBytes: maxRuleFile}, a.putRules)
 	route(a, access.ManageRules, huma.Operation{OperationID: "check-rules", Method: http.MethodPost, Path: "/v1/rules/check", Tags: tags,
@@ -218,22 +228,19 @@ func (a *api) rulesAnswer() *rulesOutput {
 	if out.Body.Standings == nil {
 		out.Body.Standings = []alert.Standing{}
 	}
-	var counts [4]int
-	for _, r := range out.Body.Rules {
-		if !r.Disabled {
-			counts[r.Priority-1]++
-		}
-	}
-	out.Body.Mix = alert.MixOf(counts)
+	out.Body.Mix = mixOf(out.Body.Rules)
 	if list := a.RuleBook.Versions("rules"); len(list) > 0 {
 		out.Body.Version = list[0].N
 	}
 	return out
 }
 
-func (a *api) listRules(context.Context, *struct{}) (*rulesOutput, error) {
+func (a *api) listRules(_ context.Context, in *listRulesInput) (*rulesOutput, error) {
 	if a.RuleBook == nil {
 		return nil, absent("alarms")
+	}
+	if in.At != "" {
+		return a.rulesOf(in.At)
 	}
 	return a.rulesAnswer(), nil
 }
@@ -394,6 +401,12 @@ func (a *api) listThresholds(_ context.Context, in *thresholdsInput) (*threshold
 		out.Body.At = t.UTC()
 	}
 	register, _ := a.RuleBook.Thresholds()
+	if in.Known != "" {
+		var err error
+		if register, err = a.thresholdsOf(in.Known); err != nil {
+			return nil, err
+		}
+	}
 	var d *devices.Device
 	var zones []devices.ZoneRef
 	if in.Device != "" {

@@ -179,10 +179,17 @@ func (s *Alarms) Version(kind string, n int) (Version, error) {
 
 // RulesAt gives the rules that were in force at a time, as far back as versions
 // are kept.
-func (s *Alarms) RulesAt(t time.Time) (Version, bool) {
+func (s *Alarms) RulesAt(t time.Time) (Version, bool) { return s.versionAt(rulesKind, t) }
+
+// ThresholdsAt gives the register of thresholds as it stood at a time, as far
+// back as versions are kept. It is not what was valid then: the register of then
+// says that of every day.
+func (s *Alarms) ThresholdsAt(t time.Time) (Version, bool) { return s.versionAt(thresholdsKind, t) }
+
+func (s *Alarms) versionAt(kind string, t time.Time) (Version, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.versions.rules
+	list := *s.versions.of(kind)
 	for i := len(list) - 1; i >= 0; i-- {
 		if !list[i].At.After(t) {
 			return list[i], true
