@@ -1,6 +1,7 @@
 import type { Key } from './i18n/index.ts';
 import type { Alarm } from './live/alarms.ts';
 import type { Dictionary, Label } from './live/dictionary.ts';
+import { inPast, ofThatDay, ofThatTime } from './replay/past.ts';
 
 /** An answer that was not what was asked for; RFC 9457 problem details where the server gave them. */
 export class ApiError extends Error {
@@ -170,11 +171,17 @@ export const api = {
   },
 
   async device(id: string, signal?: AbortSignal): Promise<DeviceRecord> {
-    return get<DeviceRecord>(`/v1/devices/${encodeURIComponent(id)}`, signal);
+    const record = await get<DeviceRecord>(`/v1/devices/${encodeURIComponent(id)}`, signal);
+    // How it is connected now says nothing of then.
+    if (inPast()) delete record.presence;
+    return record;
   },
 
   async place(lon: number, lat: number, signal?: AbortSignal): Promise<ZoneName[]> {
-    const body = await get<{ zones?: ZoneName[] | null }>(`/v1/place?lon=${lon}&lat=${lat}`, signal);
+    const body = await get<{ zones?: ZoneName[] | null }>(
+      ofThatDay(`/v1/place?lon=${lon}&lat=${lat}`),
+      signal,
+    );
     return body.zones ?? [];
   },
 
@@ -213,7 +220,7 @@ export const api = {
     });
   },
 
-  /** Threshold rules, for the lines in charts. */
+  /** Threshold rules, for the lines in charts: those in force at the moment shown. */
   async thresholds(): Promise<ThresholdRule[]> {
     type Rule = {
       id: string;
@@ -230,7 +237,8 @@ export const api = {
         } | null;
       };
     };
-    const body = await get<{ rules?: Rule[] | null }>('/v1/rules');
+    const query = ofThatTime(new URLSearchParams()).toString();
+    const body = await get<{ rules?: Rule[] | null }>(`/v1/rules${query && `?${query}`}`);
     const found: ThresholdRule[] = [];
     for (const rule of body.rules ?? []) {
       const when = rule.when?.threshold;

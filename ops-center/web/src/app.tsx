@@ -51,7 +51,7 @@ export function App({ wall, refused }: { wall: Wall; refused: unknown }) {
         {!message?.scene.bare && <Header />}
         <Stage />
         {wall.replay && <ReplayBar replay={wall.replay} />}
-        <FirstSteps />
+        {!wall.replay && <FirstSteps />}
       </div>
       {wall.replay && <ReplayFrame />}
     </WallContext>

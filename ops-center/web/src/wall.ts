@@ -9,7 +9,7 @@ import type { Frame } from './live/frame.ts';
 import type { Heartbeat, ServerMessage } from './live/protocol.ts';
 import { type LiveHandlers, LiveSocket } from './live/socket.ts';
 import { SHOWN_AT_FIRST } from './map/style.ts';
-import { dayOf, type Replay, type ReplayState } from './replay/moment.ts';
+import type { Replay, ReplayState } from './replay/moment.ts';
 import { showPast } from './replay/past.ts';
 import type { SceneMessage } from './scenes/model.ts';
 
@@ -18,6 +18,8 @@ const WHOLE_CITY = 20_000;
 const SUBSCRIBE_AFTER = 400;
 /** How often layers and rules are looked at again. */
 const SETTINGS_EVERY = 60_000;
+/** In a replay rules are asked for again after this much of the city's time. */
+const RULES_EVERY = 10 * 60_000;
 
 export interface Selection {
   device?: string;
@@ -80,6 +82,8 @@ export class Wall {
   #view: [number, number, number, number] | null = null;
   #subscribing: ReturnType<typeof setTimeout> | undefined;
   #settingsAt = 0;
+  /** The moment whose rules are known. */
+  #rulesOf = 0;
   #seeded = new Set<string>();
   /** A snapshot of this hub was received. */
   #told = false;
@@ -165,6 +169,7 @@ export class Wall {
     if (Date.now() - this.#settingsAt > SETTINGS_EVERY) {
       this.#fetchSettings().catch((error: unknown) => console.warn('map layers not fetched', error));
     }
+    if (this.replay && Math.abs(this.clock.now() - this.#rulesOf) > RULES_EVERY) this.#fetchRules();
     if (figures.historyOk) this.#seed();
   };
 
@@ -272,10 +277,22 @@ export class Wall {
       () => undefined,
     );
     // Rules only draw lines in charts: without them a wall is still a wall.
-    if (this.replay) return; // a chart of the past has no lines of the present's rules
+    this.#fetchRules();
+  }
+
+  /** Only draws lines in charts: those of the rules in force at the moment shown. */
+  #fetchRules(): void {
+    this.#rulesOf = this.clock.now();
+    const jump = this.replay?.jump.get();
     api.thresholds().then(
-      (rules) => this.thresholds.set(rules),
-      () => undefined,
+      (rules) => {
+        // Of another moment meanwhile: its own answer is under way.
+        if (this.replay?.jump.get() === jump) this.thresholds.set(rules);
+      },
+      () => {
+        // A line of another moment is worse than none.
+        if (this.replay) this.thresholds.set([]);
+      },
     );
   }
 
@@ -392,15 +409,14 @@ export class Wall {
   #past(state: ReplayState): void {
     const { replay } = this;
     if (!replay) return;
-    const [jump, day] = [replay.jump.get(), replay.day.get()];
+    const jump = replay.jump.get();
     replay.take(state);
     if (replay.jump.get() !== jump) {
       this.figureBook.reset();
       this.#seeded.clear();
+      this.thresholds.set([]);
+      this.#fetchRules();
     }
-    // The map is made anew with the boundaries of the day.
-    const layers = this.layers.get();
-    if (dayOf(state.at) !== day && layers) this.layers.set(new Set(layers));
   }
 
   #alarmsChanged(changed: readonly Alarm[]): void {

@@ -11,6 +11,7 @@ import { LostBanner } from '../panels/header.tsx';
 import { Login } from '../panels/login.tsx';
 import { MapView } from '../panels/mapview.tsx';
 import { PrioritySymbol } from '../panels/symbol.tsx';
+import { NotThePast } from '../replay/links.tsx';
 import { LanguageSwitch, PageMenu, ThemeSwitch } from '../shell/masthead.tsx';
 import { Wall } from '../wall.ts';
 import { AlarmPage } from './alarmpage.tsx';
@@ -501,6 +502,7 @@ function Banners() {
   };
   return (
     <div className="banners">
+      <NotThePast of="desk" />
       {drills.length > 0 && (
         <div className="drill" role="status">
           <b>{t('desk.exercise')}</b> <span>{drills.map((d) => d.name).join(' · ')}</span>

@@ -5,6 +5,7 @@ import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { PRIORITY } from '../palette.ts';
 import { why } from '../register/words.ts';
+import { momentAsked } from '../replay/links.tsx';
 import { useAsked } from '../shell/gate.tsx';
 import { device, type Limit, type Profile, type Quantity } from './api.ts';
 import { MARKED, Plot } from './plot.tsx';
@@ -40,10 +41,11 @@ function viewOfAddress(): View {
   const asked = new URLSearchParams(location.search);
   const span = Number(asked.get('span'));
   const to = Date.parse(asked.get('to') ?? '');
-  return {
-    span: Number.isFinite(span) && span >= 60 ? span * 1000 : SPANS[2],
-    to: Number.isFinite(to) ? to : undefined,
-  };
+  const width = Number.isFinite(span) && span >= 60 ? span * 1000 : SPANS[2];
+  if (Number.isFinite(to)) return { span: width, to };
+  // A moment of the past: what came before it, and a quarter of what followed.
+  const at = momentAsked();
+  return { span: width, to: at === undefined ? undefined : Math.min(Date.now(), at + width / 4) };
 }
 
 /** The history of one quantity: its line, its band, its levels, and what is not there. */

@@ -6,6 +6,7 @@ import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { type Dossier, type Life, register } from '../register/api.ts';
 import { PRESENCE, ruleText, why } from '../register/words.ts';
+import { NotThePast } from '../replay/links.tsx';
 import { Gate, useAsked } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import { Air } from './air.tsx';
@@ -61,6 +62,7 @@ function Device({ id, session }: { id: string; session: Session }) {
         </a>
       </Masthead>
       <main className="device-body">
+        <NotThePast of="device" />
         {missing && (
           <p className="problem" role="alert">
             {t('device.unknown', { id })} <a href="/devices">{t('register.title')}</a>

@@ -1,6 +1,6 @@
 import { get } from '../api.ts';
 import type { Label } from '../live/dictionary.ts';
-import { ofThatMoment, ofThatTime } from '../replay/past.ts';
+import { asKnownThen, ofThatDay, ofThatMoment, upToThen } from '../replay/past.ts';
 import type { Stat } from './settings.ts';
 
 /** The part of the HTTP API that only maps read. */
@@ -90,25 +90,26 @@ export const mapApi = {
     return (await get<{ cells: ClusterCell[] }>(`/v1/live/clusters?${ofThatMoment(query)}`, signal)).cells;
   },
 
-  links(signal?: AbortSignal): Promise<Links> {
-    return get<Links>('/v1/network/links', signal);
+  async links(signal?: AbortSignal): Promise<Links> {
+    return get<Links>(`/v1/network/links?${ofThatMoment(new URLSearchParams())}`, signal);
   },
 
   async places(q: string, signal?: AbortSignal): Promise<PlaceFound[]> {
     const query = new URLSearchParams({ q, limit: '8' });
-    return (await get<{ places: PlaceFound[] }>(`/v1/places?${query}`, signal)).places;
+    return (await get<{ places: PlaceFound[] }>(ofThatDay(`/v1/places?${query}`), signal)).places;
   },
 
   /** What binds a device at a moment; the nearest of each level. */
   async limits(device: string, quantity: string, at: number, signal?: AbortSignal): Promise<Limit[]> {
     const query = new URLSearchParams({ device, quantity, at: new Date(at).toISOString() });
     return (
-      (await get<{ limits: Limit[] | null }>(`/v1/thresholds?${ofThatTime(query)}`, signal)).limits ?? []
+      (await get<{ limits: Limit[] | null }>(`/v1/thresholds?${asKnownThen(query)}`, signal)).limits ?? []
     );
   },
 
   async track(device: string, hours: number, signal?: AbortSignal): Promise<TrackPoint[]> {
-    const path = `/v1/devices/${encodeURIComponent(device)}/track?from=-${hours}h&limit=5000`;
+    const query = upToThen(new URLSearchParams({ limit: '5000' }), hours);
+    const path = `/v1/devices/${encodeURIComponent(device)}/track?${query}`;
     return (await get<{ points: TrackPoint[] | null }>(path, signal)).points ?? [];
   },
 };

@@ -8,6 +8,7 @@ import { Fresh } from '../live/city.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { Quality } from '../live/frame.ts';
 import { PRIORITY_TEXT } from '../palette.ts';
+import { deviceAddress } from '../replay/links.tsx';
 import { title } from './alarmlist.tsx';
 import { Chart } from './chart.tsx';
 import { ChartBody, start } from './charts.tsx';
@@ -65,7 +66,8 @@ export function DevicePanel({ id }: { id: string }) {
         (record) => take({ record }),
         (error: unknown) => take({ error }),
       );
-      if (may('view_evidence')) {
+      // What was refused since then is not of then.
+      if (may('view_evidence') && !wall.replay) {
         api.refusals(id, abort.signal).then(
           (refusals) => take({ refusals }),
           () => undefined,
@@ -83,7 +85,7 @@ export function DevicePanel({ id }: { id: string }) {
       clearTimeout(timer);
       abort.abort();
     };
-  }, [id, city, may]);
+  }, [id, city, may, wall]);
 
   const channels = index === undefined ? [] : Array.from(city.channelsOf(index)).filter((c) => city.known[c]);
   const profile = index === undefined ? undefined : city.profileOf(index);
@@ -113,7 +115,11 @@ export function DevicePanel({ id }: { id: string }) {
         <div>
           <h2>{wall.deviceName(id)}</h2>
           <p>
-            <a className="whole" href={`/devices/${encodeURIComponent(id)}`} title={t('device.open')}>
+            <a
+              className="whole"
+              href={deviceAddress(id, wall.replay?.clock.now(), quantity)}
+              title={t('device.open')}
+            >
               <code>{id}</code>
             </a>
             {profile && <span> · {labelOf(profile.label, lang, profile.name)}</span>}
@@ -295,6 +301,7 @@ export function DevicePanel({ id }: { id: string }) {
             </>
           )}
         </dl>
+        {wall.replay && record && <p className="faint">{t('replay.registerToday')}</p>}
         {dossier.error !== undefined && (
           <p className="problem">{t('device.failed', { reason: reason(t, dossier.error) })}</p>
         )}

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'react';
 import { api, type HistoryPoint } from '../api.ts';
 import { Cell, useCell } from '../cell.ts';
 import { Fresh } from '../live/city.ts';
+import type { ReplayState } from '../replay/moment.ts';
 import type { Wall } from '../wall.ts';
 
 export interface Series {
@@ -18,9 +19,13 @@ export interface History {
 
 /** Where nothing is replayed no moment is left for another. */
 const PRESENT = new Cell(0);
+const STILL = new Cell<ReplayState | undefined>(undefined);
 
 const AGAIN = 5 * 60_000;
 const RETRY = 20_000;
+
+/** A replay goes through five minutes in a fifth or a six hundredth of them. */
+const again = (wall: Wall): number => Math.max(3000, AGAIN / (wall.replay?.state.get().speed ?? 1));
 
 /**
  * The history of one quantity of some devices: fetched, then continued with
@@ -37,12 +42,14 @@ export function useHistory(
   const link = useCell(wall.socket.link);
   const live = link.state === 'live';
   const jump = useCell(wall.replay?.jump ?? PRESENT);
+  const speed = useCell(wall.replay?.state ?? STILL)?.speed;
   const key = wanted.map((w) => w.device).join(' ');
   const wantedNow = useRef(wanted);
   wantedNow.current = wanted;
 
   useEffect(() => {
     void jump;
+    void speed;
     if (!key || !live) return;
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
@@ -56,7 +63,7 @@ export function useHistory(
           })),
         );
         setHistory({ state: 'ready', series });
-        timer = setTimeout(load, AGAIN);
+        timer = setTimeout(load, again(wall));
       } catch (error) {
         if (abort.signal.aborted) return;
         setHistory((h) => ({ state: 'failed', error, series: h.series }));
@@ -71,7 +78,7 @@ export function useHistory(
       abort.abort();
       clearTimeout(timer);
     };
-  }, [wall, key, quantity, hours, step, live, jump]);
+  }, [wall, key, quantity, hours, step, live, jump, speed]);
 
   // The live end: one point a step, its range growing until the next begins.
   const figures = useCell(wall.figures);

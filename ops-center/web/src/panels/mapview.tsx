@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import '../map/map.css';
-import { useCell } from '../cell.ts';
+import { Cell, useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import vi from '../i18n/vi.json' with { type: 'json' };
@@ -17,6 +17,7 @@ import { type Camera, DEFAULTS, type MapSettings, ownSettings } from '../map/set
 import { BASE_LAYERS } from '../map/style.ts';
 import { DeviceTable } from '../map/table.tsx';
 import { Attribution, DropLayer, PickedList, ScaleBar, Tools } from '../map/tools.tsx';
+import type { ReplayState } from '../replay/moment.ts';
 import { readBy } from '../scenes/thumbnail.ts';
 import { theme as themeCell } from '../theme.ts';
 import { standsOn, subject, title, typing } from './alarmlist.tsx';
@@ -27,6 +28,12 @@ export type { MapSettings } from '../map/settings.ts';
 
 /** Names beside alarms on the map: more would hide what they name. */
 const MOST_NAMES = 24;
+/** In the present there is no replay to follow. */
+const NO_DAY = new Cell('');
+const NO_JUMP = new Cell(0);
+const NO_STATE = new Cell<ReplayState | undefined>(undefined);
+/** How often overlays are asked for when a replay goes faster than life. */
+const FAST_EVERY = 2500;
 /** How far a key moves the map, in pixels. */
 const PAN = 120;
 
@@ -77,6 +84,8 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
   const now = useRef({ settings, lang, t, theme, selected: selection.device, onPick, onCamera });
   now.current = { settings, lang, t, theme, selected: selection.device, onPick, onCamera };
 
+  // The boundaries of another day are another map.
+  const day = useCell(wall.replay?.day ?? NO_DAY);
   // The map is made once the server has said which layers there are, and anew
   // when there are others to draw: not for one of somebody's own.
   const drawable = layers && BASE_LAYERS.filter((name) => layers.has(name)).join();
@@ -128,7 +137,7 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
       setMap(undefined);
       made.remove();
     };
-  }, [wall, drawable]);
+  }, [wall, drawable, day]);
 
   useEffect(() => {
     map?.canvas.setAttribute('aria-label', t('map.label'));
@@ -140,6 +149,20 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
   useEffect(() => map?.settle(settings), [map, settingsKey]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: words and trails are drawn anew
   useEffect(() => map?.overlays.refresh(), [map, lang, selection.device]);
+  // Another moment: what was drawn of the one before goes at once, and what goes
+  // on faster than life is asked for more often.
+  const jump = useCell(wall.replay?.jump ?? NO_JUMP);
+  const speed = useCell(wall.replay?.state ?? NO_STATE)?.speed ?? 1;
+  useEffect(() => {
+    if (!map || jump === 0) return;
+    map.trails.forget();
+    map.overlays.refresh();
+  }, [map, jump]);
+  useEffect(() => {
+    if (!map || speed <= 1) return;
+    const timer = setInterval(() => map.overlays.refresh(), FAST_EVERY);
+    return () => clearInterval(timer);
+  }, [map, speed]);
   useEffect(() => {
     if (!map || !goTo) return;
     if (goTo.box) map.fit(goTo.box);

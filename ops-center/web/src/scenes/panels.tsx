@@ -191,6 +191,7 @@ export function TextPanel({ settings }: { settings: Settings }) {
  * without the cookies it has elsewhere.
  */
 export function FramePanel({ panel }: { panel: Panel }) {
+  const wall = useWall();
   const { lang, t } = useLanguage();
   const { url = '', refresh = 0 } = panel.settings;
   const [turn, setTurn] = useState(0);
@@ -200,6 +201,14 @@ export function FramePanel({ panel }: { panel: Panel }) {
     return () => clearInterval(timer);
   }, [refresh]);
   const name = labelOf(panel.settings.title, lang, t(`scenes.kind.${panel.kind as 'camera' | 'web'}`));
+  // A camera shows the present whatever the wall shows.
+  if (wall.replay) {
+    return (
+      <section className="panel scene-gone" aria-label={name}>
+        <p className="empty">{t('replay.noPicture', { name })}</p>
+      </section>
+    );
+  }
   if (!url) return <p className="panel empty">{t('scenes.noAddress')}</p>;
   return (
     <iframe

@@ -82,7 +82,7 @@ export class NetworkOverlay extends Overlay {
 
   async update(ground: Ground): Promise<void> {
     // Who hangs on whom changes seldom; whether they are heard, each second.
-    if (!this.#links || performance.now() - this.#at > 30_000) {
+    if (!this.#links || ground.wall.replay || performance.now() - this.#at > 30_000) {
       this.#links = await mapApi.links(ground.signal);
       this.#at = performance.now();
     }
@@ -157,7 +157,11 @@ export class NetworkOverlay extends Overlay {
         { kind: 'dashed', colour: dark ? '#e3eef8' : '#0b0f14', label: t('map.linkCut') },
         { kind: 'dot', colour: '#33424f', label: t('map.node') },
       ],
-      note: t('map.nodesDown', { n: number(lang, down), all: number(lang, links.nodes.length) }),
+      note: [
+        t('map.nodesDown', { n: number(lang, down), all: number(lang, links.nodes.length) }),
+        // Who hung on whom is not kept.
+        ...(wall.replay ? [t('replay.linksToday')] : []),
+      ].join(' · '),
     });
   }
 }
