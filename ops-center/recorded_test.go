@@ -15,7 +15,7 @@ import (
 // whose change is that somebody is let in, which the record has by the route.
 var unrecorded = []string{
 	"open-session", "close-session", "oidc-backchannel", // the act is that of the route
-	"preview-subscription", "check-rules", "try-rules", // read
+	"preview-subscription", "check-rules", "check-rule", "try-rules", // read
 	"check", "yaml", "op", // made by name: check-cap, the source of rules, sceneRoute itself
 	"put-thumbnail", // a picture that is gone with the process
 }

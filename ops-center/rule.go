@@ -33,6 +33,8 @@ type RuleBook interface {
 	// an *alert.Invalid are the file's.
 	ApplyAs(ctx context.Context, source []byte, who alert.Actor, note string) error
 	SetRule(ctx context.Context, id string, source []byte, who alert.Actor, note string) error
+	// CheckRule reads one rule as SetRule would put it, and changes nothing.
+	CheckRule(id string, source []byte) (*alert.Checked, error)
 	RemoveRule(ctx context.Context, id string, who alert.Actor, note string) error
 	EnableRule(ctx context.Context, id string, enabled bool, who alert.Actor, note string) error
 	Versions(kind string) []alert.Version
@@ -133,6 +135,9 @@ func (a *api) ruleRoutes() {
 		Summary: "One rule, with its source"}, a.getRule)
 	route(a, access.ManageRules, huma.Operation{OperationID: "put-rule", Method: http.MethodPut, Path: "/v1/rules/{id}", Tags: tags,
 		Summary: "Put one rule in force, new or in place of the one before", Description: put, MaxBodyBytes: maxRuleFile}, a.putRule)
+	route(a, access.ManageRules, huma.Operation{OperationID: "check-rule", Method: http.MethodPost, Path: "/v1/rules/{id}/check", Tags: tags,
+		Summary:     "Read one rule as it would be put in force",
+		Description: "Nothing changes. " + put, MaxBodyBytes: maxRuleFile}, a.checkRule)
 	route(a, access.ManageRules, huma.Operation{OperationID: "delete-rule", Method: http.MethodDelete, Path: "/v1/rules/{id}", Tags: tags,
 		Summary: "Take one rule out of force", Description: "Its alarms are cleared."}, a.deleteRule)
 	for _, enabled := range []bool{true, false} {
@@ -186,7 +191,8 @@ func (a *api) ruleRoutes() {
 		Description: "The body is a file of rules, `from` and `to` bound the time (the last day without them, 92 days at most). " +
 			"The answer is lines of JSON (application/x-ndjson): `{\"progress\":0.4,\"readings\":120000}` from time to time, " +
 			"and last `{\"result\":{…}}` or `{\"error\":\"…\"}`. Hanging up ends it. 429 while two others run. " +
-			"Nothing of it is kept, and nobody is told.",
+			"Nothing of it is kept, and nobody is told. With `rule` the body is that rule alone, as it would be put: it is judged " +
+			"with those in force that it names, even when it is disabled, and its alarms alone are told.",
 		Responses: map[string]*huma.Response{"200": {Description: "Lines of JSON"}},
 	}, http.HandlerFunc(a.tryRules))
 	a.airRoutes()
@@ -275,6 +281,19 @@ func (a *api) checkRules(_ context.Context, in *rulesInput) (*struct{}, error) {
 		return nil, invalid("rules could not be applied", err)
 	}
 	return nil, nil
+}
+
+type checkedOutput struct{ Body *alert.Checked }
+
+func (a *api) checkRule(ctx context.Context, in *ruleInput) (*checkedOutput, error) {
+	if a.RuleBook == nil {
+		return nil, absent("alarms")
+	}
+	checked, err := a.RuleBook.CheckRule(in.ID, in.RawBody)
+	if err != nil {
+		return nil, a.ruleError(ctx, "the rule could not be put in force", err)
+	}
+	return &checkedOutput{checked}, nil
 }
 
 func (a *api) oneRule(id string) (*ruleOutput, error) {
@@ -467,7 +486,17 @@ func (a *api) tryRules(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusRequestEntityTooLarge, "", "the file of rules is too large, or did not come")
 		return
 	}
-	if _, err := alert.ParseRules(source, a.Catalogue); err != nil {
+	// One rule comes alone; those that it names are tried with it.
+	only := r.URL.Query().Get("rule")
+	if only != "" {
+		var checked *alert.Checked
+		if checked, err = a.RuleBook.CheckRule(only, source); err == nil {
+			source = checked.Trial
+		}
+	} else {
+		_, err = alert.ParseRules(source, a.Catalogue)
+	}
+	if err != nil {
 		var p *huma.ErrorModel
 		_ = errors.As(invalid("rules could not be tried", err), &p)
 		answer(w, p.Status, p)
@@ -494,7 +523,7 @@ func (a *api) tryRules(w http.ResponseWriter, r *http.Request) {
 	}
 	say(map[string]any{"progress": 0, "readings": 0})
 	result, err := a.RuleBook.Try(r.Context(), alert.Trial{
-		Source: source, From: from, To: to, Feed: a.feed,
+		Source: source, From: from, To: to, Only: only, Feed: a.feed,
 		Progress: func(done float64, readings int) { say(map[string]any{"progress": done, "readings": readings}) },
 	})
 	switch {

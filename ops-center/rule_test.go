@@ -336,3 +336,50 @@ func TestAirQuality(t *testing.T) {
 		t.Errorf("%+v", rain)
 	}
 }
+
+// One rule is read as it would be put in force, with the others there, and tried
+// with those it names though it does not judge yet; nothing of it changes.
+func TestCheckRule(t *testing.T) {
+	c, book := startRules(t, &past{})
+	if err := book.ApplyAs(t.Context(), []byte(ruleFile(roadRule)), alert.Actor{Name: "x"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	deep := strings.NewReplacer("id: road", "id: deep", "above: 0.3", "above: 0.4, clear: 0.2, for: 5m").Replace(roadRule) + "inhibits: {rules: [road]}\ndisabled: true # until the head has agreed\n"
+	var checked alert.Checked
+	status, _, body := c.call(c.admin, "POST", "/v1/rules/deep/check", deep, "Content-Type", yamlType)
+	if err := json.Unmarshal([]byte(body), &checked); status != 200 || err != nil {
+		t.Fatal(status, body, err)
+	}
+	if w := checked.Rule.When.Threshold; !checked.Comments || !checked.Rule.Disabled || w == nil || *w.Above != 0.4 || *w.Clear != 0.2 || w.For != 5*time.Minute {
+		t.Errorf("%s", body)
+	}
+	for id, source := range map[string]string{
+		"deep":  strings.Replace(deep, "[road]", "[nobody]", 1),
+		"other": deep,
+		"road":  strings.Replace(roadRule, "above: 0.3", "above: 0.3, clear: 0.4", 1),
+		"list":  "- id: list\n",
+	} {
+		if status, _, body := c.call(c.admin, "POST", "/v1/rules/"+id+"/check", source, "Content-Type", yamlType); status != 422 {
+			t.Errorf("%s: %d %s", id, status, body)
+		}
+	}
+	if status, _, _ := c.call(operatorToken, "POST", "/v1/rules/deep/check", deep, "Content-Type", yamlType); status != 403 {
+		t.Errorf("an operator: %d", status)
+	}
+	day := "/v1/rules/test?from=2026-11-20T00:00:00Z&to=2026-11-21T00:00:00Z&rule="
+	status, _, body = c.call(c.admin, "POST", day+"deep", deep, "Content-Type", yamlType)
+	lines := strings.Split(strings.TrimSpace(body), "\n")
+	var last struct{ Result *alert.TrialResult }
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Result == nil {
+		t.Fatal(status, body, err)
+	}
+	if r := last.Result; r.Total != 24 || len(r.Alarms) != 24 || len(r.Rules) != 1 || r.Rules[0].Rule != "deep" || r.Alarms[0].Rule != "deep" {
+		t.Errorf("%s", body)
+	}
+	if status, _, body := c.call(c.admin, "POST", day+"road", deep, "Content-Type", yamlType); status != 422 {
+		t.Errorf("a rule of another id: %d %s", status, body)
+	}
+	if list := book.Rules(); len(list) != 1 || len(book.List()) != 0 {
+		t.Errorf("%d rules and %d alarms afterwards", len(list), len(book.List()))
+	}
+}

@@ -20,6 +20,9 @@ type Trial struct {
 	// as many messages as it likes, and stops when told. It is asked for the
 	// quantities that the rules need and for no others.
 	Feed func(ctx context.Context, devices []*devices.Device, quantities []devices.Quantity, from, to time.Time, each func(*devices.Message) error) error
+	// Only is the rule that is tried, when the others of the file are there for it
+	// to refer to: it judges though it may be disabled, and its alarms alone are told.
+	Only string
 	// Progress, when given, is told from time to time how far it is, 0 to 1.
 	Progress func(done float64, readings int)
 }
@@ -91,6 +94,11 @@ func (s *Alarms) Try(ctx context.Context, t Trial) (*TrialResult, error) {
 	limits := s.engine.limits
 	s.mu.Unlock()
 
+	for i := range rules {
+		if rules[i].ID == t.Only {
+			rules[i].Disabled = false
+		}
+	}
 	e := newEngine(s.opt.Register, s.opt.ZoneName, s.opt.Place)
 	e.calendar, e.limits = s.opt.Calendar, limits
 	e.adopt(rules, t.From.UnixMilli())
@@ -99,9 +107,11 @@ func (s *Alarms) Try(ctx context.Context, t Trial) (*TrialResult, error) {
 	if silence {
 		out.Notes = append(out.Notes, "silence is judged by what the store has: readings kept by a device and sent late count as in time")
 	}
-	c := &collector{out: out, open: map[key]int{}, rules: map[string]*RuleTrial{}, busy: map[string]int{}, calendar: s.opt.Calendar}
+	c := &collector{out: out, only: t.Only, open: map[key]int{}, rules: map[string]*RuleTrial{}, busy: map[string]int{}, calendar: s.opt.Calendar}
 	for i := range rules {
-		c.rules[rules[i].ID] = &RuleTrial{Rule: rules[i].ID, Days: map[string]int{}}
+		if t.Only == "" || rules[i].ID == t.Only {
+			c.rules[rules[i].ID] = &RuleTrial{Rule: rules[i].ID, Days: map[string]int{}}
+		}
 	}
 	tick, told := t.From, time.Now()
 	pass := func(to time.Time) {
@@ -135,6 +145,8 @@ func (s *Alarms) Try(ctx context.Context, t Trial) (*TrialResult, error) {
 	default:
 		pass(t.To)
 	}
+	e.settleMoments(func(*moment) bool { return true })
+	c.take(e)
 	c.finish()
 	return out, ctx.Err()
 }
@@ -195,6 +207,8 @@ type collector struct {
 	busy     map[string]int
 	calendar *time.Location
 	counts   [4]int
+	// only is the rule whose alarms are told; empty for all.
+	only string
 }
 
 func (c *collector) take(e *engine) {
@@ -206,6 +220,7 @@ func (c *collector) take(e *engine) {
 		}
 		began, running := c.since[k]
 		switch {
+		case c.only != "" && a.Rule != c.only:
 		case a.Active && a.State != Suppressed && !running:
 			c.since[k] = t.At
 			c.out.Total++
@@ -235,7 +250,7 @@ func (c *collector) take(e *engine) {
 		if a.State == Returned {
 			over := *a
 			over.State = Normal
-			e.put(k, over)
+			e.put(k, over, t.At.UnixMilli())
 		}
 	}
 	e.outbox = e.outbox[:0]

@@ -90,6 +90,10 @@ func (s *Alarms) loaded() {
 		slices.SortFunc(*s.versions.of(kind), func(a, b Version) int { return a.N - b.N })
 	}
 	s.engine.index = indexRules(s.engine.rules)
+	for _, w := range s.engine.fleet {
+		s.engine.frontier = max(s.engine.frontier, w.newest)
+	}
+	s.engine.recheck(s.engine.frontier)
 }
 
 // keep writes a file and its version down; the caller holds mu.
@@ -141,7 +145,6 @@ func (s *Alarms) applyLocked(ctx context.Context, source []byte, who Actor, note
 	}
 	s.source = slices.Clone(source)
 	s.engine.adopt(rules, s.opt.Now().UnixMilli())
-	s.engine.compose(s.opt.Now())
 	s.allDirty()
 	return s.flush(ctx)
 }
@@ -243,32 +246,19 @@ func position(list *yaml.Node, id string) int {
 }
 
 func (s *Alarms) writeDocument(ctx context.Context, doc *yaml.Node, who Actor, note string) error {
-	var b bytes.Buffer
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := enc.Encode(doc); err != nil {
-		return fmt.Errorf("writing the rules: %w", err)
+	b, err := encodeNode(doc)
+	if err != nil {
+		return err
 	}
-	return s.applyLocked(ctx, b.Bytes(), who, note)
+	return s.applyLocked(ctx, b, who, note)
 }
 
 // SetRule puts one rule, in YAML, in the place of the one with its id, or after
 // the others.
 func (s *Alarms) SetRule(ctx context.Context, id string, source []byte, who Actor, note string) error {
-	var rule yaml.Node
-	if err := yaml.Unmarshal(source, &rule); err != nil {
-		return &Invalid{fmt.Errorf("rules: %w", err)}
-	}
-	if len(rule.Content) != 1 || rule.Content[0].Kind != yaml.MappingNode {
-		return &Invalid{errors.New("rules: line 1: one rule is expected, a mapping with id, name and so on")}
-	}
-	if f := field(rule.Content[0], "id"); f == nil || f.Value != id {
-		return &Invalid{fmt.Errorf("rules: the rule's id is not %q", id)}
-	}
-	// By itself first, so that an error names a line of what was sent. What it
-	// says of other rules is checked with them.
-	if err := checkOne(source, s.opt.Register.Catalogue()); err != nil {
-		return &Invalid{err}
+	rule, err := s.oneRule(id, source)
+	if err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -277,9 +267,9 @@ func (s *Alarms) SetRule(ctx context.Context, id string, source []byte, who Acto
 		return err
 	}
 	if i := position(list, id); i >= 0 {
-		list.Content[i] = rule.Content[0]
+		list.Content[i] = rule
 	} else {
-		list.Content = append(list.Content, rule.Content[0])
+		list.Content = append(list.Content, rule)
 	}
 	return s.writeDocument(ctx, &doc, who, note)
 }
@@ -369,13 +359,11 @@ func (s *Alarms) RuleSource(id string) ([]byte, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("rule %q: %w", id, ErrNoRule)
 	}
-	var b bytes.Buffer
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := enc.Encode(list.Content[i]); err != nil {
+	b, err := encodeNode(list.Content[i])
+	if err != nil {
 		return nil, fmt.Errorf("rule %q: %w", id, err)
 	}
-	return b.Bytes(), nil
+	return b, nil
 }
 
 // SetThresholds puts a register of thresholds in force.
