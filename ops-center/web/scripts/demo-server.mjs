@@ -4,13 +4,15 @@
 //   npm run demo                       build first with npm run build
 //   npm run demo -- --port 8090 --devices 500 --layers DIR --seed 7
 //   npm run demo -- --speed 60          an hour in a minute; for tests
+//   the same server has the story pages at /stories/, each panel in each state
 //   npm run demo -- --still yes         nothing moves; --without ID leaves a device off the map
 //
 // --layers takes a folder of GeoJSON files (wards.geojson, streets.geojson …)
 // in place of the made-up map. Any token opens the page; the page's address is
 // printed with one.
-import { createReadStream, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GeoJSONVT } from '@maplibre/geojson-vt';
@@ -400,6 +402,10 @@ export class DemoServer {
     for (const timer of this.timers) clearInterval(timer);
     for (const ws of this.screens) ws.terminate();
     this.http.closeAllConnections();
+    await this.building?.then(
+      (b) => b.remove(),
+      () => undefined,
+    );
     await new Promise((resolve) => this.http.close(resolve));
   }
 
@@ -532,6 +538,7 @@ export class DemoServer {
     };
     const problem = (status, title) =>
       send(status, JSON.stringify({ title, status }), 'application/problem+json');
+    if (/^\/stories(\/|$)/.test(path)) return this.#story(path, response, problem);
     if (!path.startsWith('/v1/')) return this.#file(path, response, problem);
     if (path === '/v1/session' && request.method === 'POST') {
       response.setHeader('Set-Cookie', 'vonglau_session=demo; HttpOnly; SameSite=Strict; Path=/');
@@ -852,21 +859,49 @@ export class DemoServer {
     return found;
   }
 
+  /** The story pages, built when somebody first asks for them; they are not in dist. */
+  async #story(path, response, problem) {
+    this.building ??= buildStories();
+    const { folder } = await this.building;
+    const within = path.slice('/stories'.length);
+    this.#give(folder, within.startsWith('/assets/') ? within : '/index.html', response, problem, {
+      // Tiles are asked for by the map's worker, as by any screen that is let in.
+      'Set-Cookie': 'vonglau_session=story; HttpOnly; SameSite=Strict; Path=/',
+    });
+  }
+
   #file(path, response, problem) {
-    const wanted = path === '/' || path === '/desk' ? '/index.html' : path;
-    const file = join(DIST, normalize(wanted));
-    if (!file.startsWith(DIST) || !existsSync(file)) {
+    this.#give(DIST, path === '/' || path === '/desk' ? '/index.html' : path, response, problem);
+  }
+
+  #give(folder, wanted, response, problem, more = {}) {
+    const file = join(folder, normalize(wanted));
+    if (!file.startsWith(folder) || !existsSync(file)) {
       return problem(
         404,
-        existsSync(join(DIST, 'index.html')) ? 'not found' : 'no wall is built: npm run build',
+        existsSync(join(folder, 'index.html')) ? 'not found' : 'no wall is built: npm run build',
       );
     }
     response.writeHead(200, {
+      ...more,
       'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
       'Cache-Control': wanted.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
     });
     createReadStream(file).pipe(response);
   }
+}
+
+/** Builds the story pages into a folder of their own; VONGLAU_STORIES names one that is built. */
+async function buildStories() {
+  const given = process.env.VONGLAU_STORIES;
+  if (given) return { folder: given, remove: () => undefined };
+  const folder = mkdtempSync(join(tmpdir(), 'vonglau-stories-'));
+  const { build } = await import('vite');
+  await build({
+    configFile: fileURLToPath(new URL('../vite.stories.config.ts', import.meta.url)),
+    build: { outDir: folder, emptyOutDir: true },
+  });
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 function header(kind, count, seq, t0, bytes) {

@@ -86,7 +86,7 @@ export function Chart({
       {lines.length > 1 && (
         <ul className="lines">
           {lines.map((line, k) => (
-            <li key={line.label}>
+            <li key={line.label} title={line.label}>
               <i style={{ background: seriesOf(theme, k) }} /> {line.label}
             </li>
           ))}

@@ -51,7 +51,7 @@ export function FigureRow() {
         const body = (
           <>
             <span className="name">
-              <span>{tile.title}</span>
+              <span title={tile.title}>{tile.title}</span>
               {!stale && tile.at ? <small>{age(lang, now - tile.at)}</small> : null}
             </span>
             <span className="value" style={colour && !stale ? { color: colour } : undefined}>

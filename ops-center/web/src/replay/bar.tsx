@@ -270,10 +270,10 @@ export function ReplayBar({ replay }: { replay: Replay }) {
           +10′
         </button>
         <button type="button" onClick={() => toUrgent(-1)}>
-          ⏮ {t('replay.previous')}
+          <span aria-hidden="true">|◀</span> {t('replay.previous')}
         </button>
         <button type="button" onClick={() => toUrgent(1)}>
-          {t('replay.next')} ⏭
+          {t('replay.next')} <span aria-hidden="true">▶|</span>
         </button>
         <label>
           {t('replay.speed')}
