@@ -270,6 +270,32 @@ type groupsOutput struct {
 	}
 }
 
+// subject names a rule and what an alarm of it is about, as they are called today:
+// a device, the device a cluster is named for, or a zone.
+func (a *api) subject(rules map[string]map[string]string, rule, entity string) alert.Subject {
+	s := alert.Subject{RuleName: rules[rule]}
+	kind, rest, many := strings.Cut(entity, ":")
+	switch {
+	case !many:
+		s.Device = devices.ID(entity)
+	case kind == "cluster":
+		s.Device = devices.ID(rest)
+	default:
+		layer, code, _ := strings.Cut(rest, "/")
+		for _, z := range a.Layers.Zones(layer, a.today(a.now())) {
+			if z.Ref.Code == code {
+				s.Name = z.Name
+			}
+		}
+	}
+	if d, ok := a.Register.Get(s.Device); ok {
+		s.Name = d.Name
+	} else {
+		s.Device = ""
+	}
+	return s
+}
+
 type performanceOutput struct{ Body alert.Performance }
 
 type floodOutput struct{ Body alert.Flood }
@@ -328,6 +354,18 @@ func (a *api) alarmLifeRoutes() {
 		p, err := a.Life.Performance(ctx, from, to, a.roster())
 		if err != nil {
 			return nil, a.actProblem("counting", "performance", err)
+		}
+		names := map[string]map[string]string{}
+		for _, r := range a.Alarms.Rules() {
+			names[r.ID] = r.Name
+		}
+		for _, list := range [][]alert.Actors{p.BadActors, p.Chattering} {
+			for i := range list {
+				list[i].Subject = a.subject(names, list[i].Rule, list[i].Entity)
+			}
+		}
+		for i := range p.Stale {
+			p.Stale[i].Subject = a.subject(names, p.Stale[i].Rule, p.Stale[i].Entity)
 		}
 		return &performanceOutput{p}, nil
 	}))

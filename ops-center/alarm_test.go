@@ -230,6 +230,15 @@ func TestFiguresPlansAndShift(t *testing.T) {
 	if status, _, _ := c.call(operatorToken, "GET", "/v1/figures/nothing", ""); status != 404 {
 		t.Errorf("an unknown figure: %d", status)
 	}
+	var perf alert.Performance
+	if c.get("/v1/alarms/performance"+period, &perf); len(perf.BadActors) == 0 {
+		t.Fatal("nobody raises alarms")
+	}
+	for _, actor := range perf.BadActors {
+		if actor.RuleName["vi"] == "" || actor.Name == "" || actor.Device != devices.ID(actor.Entity) {
+			t.Errorf("who raises alarms is called %+v", actor)
+		}
+	}
 	if status, _, _ := c.call(operatorToken, "GET", "/v1/alarms/performance?from=2020-01-01", ""); status != 422 {
 		t.Errorf("a period of years: %d", status)
 	}

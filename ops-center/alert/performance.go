@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"vonglau/devices"
 )
 
 // Performance is how the alarms treat the people who work on them (ISA-18.2
@@ -62,6 +64,16 @@ type Actors struct {
 	Entity string  `json:"entity"`
 	Alarms int     `json:"alarms"`
 	Share  float64 `json:"share"`
+	Subject
+}
+
+// Subject is what people call a rule and its entity. The log knows neither; who
+// asks for it fills in what is in force.
+type Subject struct {
+	RuleName map[string]string `json:"ruleName,omitempty"`
+	Name     string            `json:"name,omitempty"`
+	// Device is whose page tells more: the entity, or where its cluster began.
+	Device devices.ID `json:"device,omitempty"`
 }
 
 // StaleAlarm has held for longer than a day.
@@ -71,6 +83,7 @@ type StaleAlarm struct {
 	Entity   string    `json:"entity"`
 	Priority int       `json:"priority"`
 	Raised   time.Time `json:"raised"`
+	Subject
 }
 
 // Durations are in seconds, null where none was counted. Open have no end yet.
@@ -260,7 +273,7 @@ func (c *counter) finish(p *Performance, roster Roster) {
 	p.Stale = []StaleAlarm{}
 	for _, a := range c.open {
 		if a.State.Shown() && a.Active && c.to.Sub(a.Raised) > staleAfter {
-			p.Stale = append(p.Stale, StaleAlarm{a.ID, a.Rule, a.Entity, a.Priority, a.Raised})
+			p.Stale = append(p.Stale, StaleAlarm{ID: a.ID, Rule: a.Rule, Entity: a.Entity, Priority: a.Priority, Raised: a.Raised})
 		}
 	}
 	slices.SortFunc(p.Stale, func(a, b StaleAlarm) int { return cmp.Or(a.Raised.Compare(b.Raised), cmp.Compare(a.ID, b.ID)) })

@@ -18,9 +18,16 @@ export interface Figure {
   owner: { department?: string; head?: string };
 }
 
-export interface Actor {
+/** A rule and what its alarms are about, with today's names where there are any. */
+export interface Subject {
   rule: string;
   entity: string;
+  ruleName?: Label;
+  name?: string;
+  device?: string;
+}
+
+export interface Actor extends Subject {
   alarms: number;
   share: number;
 }
@@ -35,7 +42,7 @@ export interface Performance {
   priorities: { priority: 1 | 2 | 3 | 4; alarms: number; share: number; target: number | null }[] | null;
   badActors: Actor[] | null;
   chattering: Actor[] | null;
-  stale: { id: string; rule: string; entity: string; priority: 1 | 2 | 3 | 4; raised: string }[] | null;
+  stale: (Subject & { id: string; priority: 1 | 2 | 3 | 4; raised: string })[] | null;
   records: number;
 }
 

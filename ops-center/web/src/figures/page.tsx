@@ -18,6 +18,7 @@ import {
   meets,
   type Performance,
   type Period,
+  type Subject,
 } from './api.ts';
 
 const HOUR = 3_600_000;
@@ -419,11 +420,11 @@ function Load({ performance: p, period }: { performance: Performance; period: Pe
                   <tr key={s.id}>
                     <th scope="row">
                       <span className="priority">
-                        <PrioritySymbol priority={s.priority} size={14} /> {s.rule}
+                        <PrioritySymbol priority={s.priority} size={14} /> {labelOf(s.ruleName, lang, s.rule)}
                       </span>
                     </th>
                     <td>
-                      <a href={`/devices/${encodeURIComponent(s.entity)}`}>{s.entity}</a>
+                      <About of={s} />
                     </td>
                     <td className="n">{age(lang, period.to - Date.parse(s.raised))}</td>
                   </tr>
@@ -435,6 +436,12 @@ function Load({ performance: p, period }: { performance: Performance; period: Pe
       </div>
     </>
   );
+}
+
+/** What an alarm is about; a device by a link to its page. */
+function About({ of }: { of: Subject }) {
+  const name = of.name || of.entity.slice(of.entity.indexOf('/') + 1);
+  return of.device ? <a href={`/devices/${encodeURIComponent(of.device)}`}>{name}</a> : name;
 }
 
 function Actors({ title, none, list }: { title: string; none: string; list: readonly Actor[] }) {
@@ -459,9 +466,9 @@ function Actors({ title, none, list }: { title: string; none: string; list: read
           <tbody>
             {list.map((a) => (
               <tr key={`${a.rule} ${a.entity}`}>
-                <th scope="row">{a.rule}</th>
+                <th scope="row">{labelOf(a.ruleName, lang, a.rule)}</th>
                 <td>
-                  <a href={`/devices/${encodeURIComponent(a.entity)}`}>{a.entity}</a>
+                  <About of={a} />
                 </td>
                 <td className="n">{number(lang, a.alarms)}</td>
                 <td className="n">{percent(lang, a.share)}</td>
