@@ -76,9 +76,15 @@ func browse(t *testing.T, p *process, patience time.Duration, script string, arg
 	if shots == "" {
 		shots = t.TempDir()
 	}
+	look(t, patience, script, append([]string{"--url", "http://" + p.addr.HTTP, "--shots", shots}, args...)...)
+}
+
+// look runs a browser script of ops-center/web/test/e2e.
+func look(t *testing.T, patience time.Duration, script string, args ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	args = append([]string{"test/e2e/" + script, "--url", "http://" + p.addr.HTTP, "--shots", shots}, args...)
+	args = append([]string{"test/e2e/" + script}, args...)
 	browser := exec.CommandContext(ctx, "node", args...)
 	browser.Dir = "../../ops-center/web"
 	browser.WaitDelay = 10 * time.Second

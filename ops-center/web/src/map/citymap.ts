@@ -77,6 +77,9 @@ export class CityMap {
   #layers: ReadonlySet<string>;
   #shown: ReadonlySet<string>;
   #theme: Theme;
+  /** Painted for paper now, and what is done for it. */
+  #paper = false;
+  #paperwork: Promise<void> = Promise.resolve();
   #still = window.matchMedia('(prefers-reduced-motion: reduce)');
 
   constructor(
@@ -225,7 +228,8 @@ export class CityMap {
 
   ground(): Ground | undefined {
     if (!this.#ready || this.#ended.signal.aborted) return undefined;
-    return { ...this.#ground(), map: this.#map, sensors: this.sensors, signal: this.#ended.signal };
+    const ground = { ...this.#ground(), map: this.#map, sensors: this.sensors, signal: this.#ended.signal };
+    return this.#paper ? { ...ground, theme: 'light' } : ground;
   }
 
   /** Recolours the base in place: a new style would drop what is not its own. */
@@ -242,8 +246,71 @@ export class CityMap {
     this.overlays.refresh();
   }
 
-  /** The picture as it is on the screen now, for printing and saving. */
-  picture(): Promise<HTMLCanvasElement> {
+  /**
+   * The picture as it is on the screen now; on paper as by daylight, whatever the
+   * screen's own theme. The screen shows what it showed until it is dark again.
+   * painted is called while legends have the picture's colours.
+   */
+  async picture(paper = false, painted: () => void = () => undefined): Promise<HTMLCanvasElement> {
+    // One after the other: the second would find the first one's colours.
+    await this.#paperwork;
+    if (paper && this.#theme === 'dark') return this.#onPaper(painted);
+    const copy = await this.#copy();
+    painted();
+    return copy;
+  }
+
+  async #onPaper(painted: () => void): Promise<HTMLCanvasElement> {
+    let over: () => void = () => undefined;
+    this.#paperwork = new Promise((resolve) => {
+      over = resolve;
+    });
+    const cover = await this.#copy();
+    cover.className = 'map-cover';
+    this.canvas.after(cover);
+    try {
+      this.#paper = true;
+      this.paint('light');
+      await this.overlays.renew();
+      await this.#drawn();
+      const copy = await this.#copy();
+      painted();
+      return copy;
+    } finally {
+      this.#paper = false;
+      if (this.#ended.signal.aborted) over();
+      else {
+        // The page's own theme, which may be another by now.
+        this.paint(this.#ground().theme);
+        void this.overlays
+          .renew()
+          .then(() => this.#drawn())
+          .finally(() => {
+            cover.remove();
+            over();
+          });
+      }
+    }
+  }
+
+  /** Waits until what was asked for is on the map; a tile that never comes is not waited for. */
+  #drawn(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(patience);
+        this.#map.off('render', look);
+        resolve();
+      };
+      const look = () => {
+        if (this.#map.loaded()) done();
+      };
+      const patience = setTimeout(done, 3000);
+      this.#map.on('render', look);
+      this.#map.triggerRepaint();
+    });
+  }
+
+  #copy(): Promise<HTMLCanvasElement> {
     return new Promise((resolve) => {
       // A drawing buffer is only there until it was shown: copy it right after it is drawn.
       this.#map.once('render', () => {
@@ -251,7 +318,11 @@ export class CityMap {
         const copy = document.createElement('canvas');
         copy.width = from.width;
         copy.height = from.height;
-        copy.getContext('2d')?.drawImage(from, 0, 0);
+        const c = copy.getContext('2d');
+        if (c) {
+          c.drawImage(from, 0, 0);
+          this.#places.draw(c, this.#map, from.width / from.clientWidth);
+        }
         resolve(copy);
       });
       this.#map.triggerRepaint();

@@ -129,7 +129,7 @@ export class Overlays {
   #all: Map<string, Overlay>;
   #shown = new Set<string>();
   #due = new Map<string, number>();
-  #busy = new Set<string>();
+  #busy = new Map<string, Promise<void>>();
   #order: string[] = [];
   #timer: ReturnType<typeof setInterval>;
 
@@ -176,6 +176,13 @@ export class Overlays {
     this.#tick();
   }
 
+  /** The same, and waits until it is done or has failed. */
+  async renew(): Promise<void> {
+    await Promise.all(this.#busy.values()); // begun as things were
+    this.refresh();
+    await Promise.all(this.#busy.values());
+  }
+
   /** After a lost context. */
   restore(): void {
     const ground = this.#ground();
@@ -200,12 +207,12 @@ export class Overlays {
       const overlay = this.#all.get(name);
       if (!overlay) continue;
       this.#due.set(name, now + overlay.every);
-      this.#busy.add(name);
-      void this.#run(overlay, ground);
+      this.#busy.set(name, this.#run(overlay, ground));
     }
   };
 
   async #run(overlay: Overlay, ground: Ground): Promise<void> {
+    await undefined; // not done before it is known to be busy
     try {
       await overlay.update(ground);
       overlay.problem.set(undefined);

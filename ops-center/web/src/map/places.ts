@@ -10,7 +10,8 @@ export interface PlaceAlarm {
   name: string;
 }
 
-const SHAPES = [
+/** Paths in a box of 24, by priority less one. */
+export const SHAPES = [
   'M12 1 23 12 12 23 1 12Z',
   'M12 2 23 21.5H1Z',
   'M2.5 2.5h19v19h-19Z',
@@ -24,7 +25,7 @@ const SVG = 'http://www.w3.org/2000/svg';
  * lost WebGL context and can be reached by keyboard.
  */
 export class PlaceAlarms {
-  #markers = new Map<string, { marker: Marker; key: string }>();
+  #markers = new Map<string, { marker: Marker; key: string; priority: 1 | 2 | 3 | 4 }>();
 
   constructor(readonly chosen: (id: string) => void) {}
 
@@ -41,7 +42,16 @@ export class PlaceAlarms {
       if (old?.key === key) continue;
       old?.marker.remove();
       const marker = new Marker({ element: this.#symbol(a) }).setLngLat([a.lon, a.lat]).addTo(map);
-      this.#markers.set(a.id, { marker, key });
+      this.#markers.set(a.id, { marker, key, priority: a.priority });
+    }
+  }
+
+  /** Draws them on a picture of the map, which has no elements; ratio is its pixels per pixel of the page. */
+  draw(c: CanvasRenderingContext2D, map: MapLibre, ratio: number): void {
+    const worstLast = [...this.#markers.values()].sort((a, b) => b.priority - a.priority);
+    for (const { marker, priority } of worstLast) {
+      const { x, y } = map.project(marker.getLngLat());
+      drawSymbol(c, priority, x * ratio, y * ratio, 27 * ratio);
     }
   }
 
@@ -78,4 +88,30 @@ export class PlaceAlarms {
     button.append(svg);
     return button;
   }
+}
+
+/** Draws a priority's symbol around a point, so many pixels wide. */
+export function drawSymbol(
+  c: CanvasRenderingContext2D,
+  priority: 1 | 2 | 3 | 4,
+  x: number,
+  y: number,
+  size: number,
+): void {
+  const shape = new Path2D(SHAPES[priority - 1]);
+  c.save();
+  c.translate(x - size / 2, y - size / 2);
+  c.scale(size / 24, size / 24);
+  c.fillStyle = PRIORITY[priority];
+  c.fill(shape);
+  // Pale yellow on white has no edge of its own.
+  c.strokeStyle = '#26323d';
+  c.lineWidth = 0.8;
+  c.stroke(shape);
+  c.fillStyle = PRIORITY_INK[priority];
+  c.font = '700 12px "Be Vietnam Pro", sans-serif';
+  c.textAlign = 'center';
+  c.textBaseline = 'alphabetic';
+  c.fillText(String(priority), 12, priority === 2 ? 18.4 : 16.4);
+  c.restore();
 }

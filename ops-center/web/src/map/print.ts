@@ -1,4 +1,5 @@
 import type { Legend } from './overlay.ts';
+import { drawSymbol } from './places.ts';
 
 /** A picture of the map with what makes it readable away from the screen. */
 export interface Sheet {
@@ -7,6 +8,8 @@ export interface Sheet {
   lines: string[];
   scale: { label: string; pixels: number };
   legends: Legend[];
+  /** The priorities, by their symbols, with a title. */
+  priorities: { title: string; labels: Record<1 | 2 | 3 | 4, string> };
   attribution: string;
 }
 
@@ -69,6 +72,18 @@ export function drawSheet(sheet: Sheet, ratio: number): HTMLCanvasElement {
       }
     }
     y += 14 * ratio;
+  }
+  font(600, 13);
+  c.fillStyle = '#0b0f14';
+  c.fillText(sheet.priorities.title, left, y);
+  y += 20 * ratio;
+  for (const p of [1, 2, 3, 4] as const) {
+    // Shape and digit say it where the printer has no colours.
+    drawSymbol(c, p, left + 9 * ratio, y - 4.5 * ratio, 17 * ratio);
+    font(400, 12.5);
+    c.fillStyle = '#0b0f14';
+    c.fillText(sheet.priorities.labels[p], left + 28 * ratio, y);
+    y += 21 * ratio;
   }
 
   const base = top + sheet.map.height + 20 * ratio;

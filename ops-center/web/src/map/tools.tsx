@@ -98,20 +98,17 @@ export function Tools({
   const infos = useLayerInfos();
   const shown = useCell(wall.shownLayers);
   const [failed, setFailed] = useState('');
-  const sheet = async () => {
-    const picture = await map.picture();
+  const sheet = async (paper: boolean) => {
+    const overlays: Legend[] = [];
+    const picture = await map.picture(paper, () => {
+      for (const name of legends) {
+        const legend = map.overlays.get(name)?.legend.get();
+        if (legend) overlays.push(legend);
+      }
+    });
     const ratio = picture.width / map.canvas.clientWidth;
     const { center, zoom } = map.camera;
     const bar = scaleBar(center[1], zoom, 160);
-    const severities: Legend = {
-      title: t('map.legend'),
-      rows: ([1, 2, 3, 4] as const).map((p) => ({
-        kind: 'dot',
-        colour: ['', '#f0325a', '#ff9f40', '#fff3a6', '#3f8fe0'][p],
-        label: `${p} · ${t(`priority.${p}`)}`,
-      })),
-    };
-    const overlays = [...legends].flatMap((name) => map.overlays.get(name)?.legend.get() ?? []);
     const title = `${t('app.name')} · ${t('map.printTitle')}`;
     return {
       title,
@@ -125,16 +122,28 @@ export function Tools({
             ...([...wall.city.simulated].includes(1) ? [t('app.simulated')] : []),
           ],
           scale: { label: metres(lang, bar.metres), pixels: bar.pixels },
-          legends: [...overlays, severities],
+          legends: overlays,
+          priorities: {
+            title: t('map.legend'),
+            labels: {
+              1: t('priority.1'),
+              2: t('priority.2'),
+              3: t('priority.3'),
+              4: t('priority.4'),
+            },
+          },
           attribution: attributionOf(infos, shown),
         },
         ratio,
       ),
     };
   };
-  const make = (then: (made: { title: string; canvas: HTMLCanvasElement }) => Promise<void>) => {
+  const make = (
+    paper: boolean,
+    then: (made: { title: string; canvas: HTMLCanvasElement }) => Promise<void>,
+  ) => {
     setFailed('');
-    sheet()
+    sheet(paper)
       .then(then)
       .catch((error: unknown) => setFailed(reason(t, error)));
   };
@@ -161,12 +170,14 @@ export function Tools({
         <button type="button" aria-pressed={panel === 'table'} onClick={() => onPanel('table')}>
           {t('map.table')}
         </button>
-        <button type="button" onClick={() => make((s) => printSheet(s.canvas, s.title))}>
+        <button type="button" onClick={() => make(true, (s) => printSheet(s.canvas, s.title))}>
           {t('map.print')}
         </button>
         <button
           type="button"
-          onClick={() => make((s) => savePicture(s.canvas, fileName(s.title, new Date(wall.clock.now()))))}
+          onClick={() =>
+            make(false, (s) => savePicture(s.canvas, fileName(s.title, new Date(wall.clock.now()))))
+          }
         >
           PNG
         </button>

@@ -83,7 +83,7 @@ async function open(url, viewport, stored = {}) {
   return page;
 }
 
-const page = await open(demo.url, { width: 1920, height: 1080 });
+const page = await open(demo.url, { width: 1440, height: 810 });
 const shot = (name, on = page) => (shots ? on.screenshot({ path: join(shots, `${name}.png`) }) : undefined);
 async function until(what, test, patience = 60_000) {
   const started = Date.now();
@@ -354,7 +354,9 @@ await until(
 excused = false;
 await shot('context-restored');
 
-// 8. PNG: a file with the map, its title and legend.
+// 8. PNG: a file with the map of the whole city, its title and legend.
+await page.keyboard.press('0');
+await settled();
 const [file] = await Promise.all([
   page.waitForEvent('download'),
   page.locator('.map-tool-row button', { hasText: 'PNG' }).click(),
@@ -366,12 +368,32 @@ expect(
   statSync(saved).size > 50_000,
   `${file.suggestedFilename()}, ${statSync(saved).size} bytes`,
 );
-const red = [
-  [0xf0, 0x32, 0x5a],
-  [0xff, 0x9f, 0x40],
-];
-const drawn = await area(readFileSync(saved).toString('base64'), red);
-expect('with its alarms', drawn > 50, `${drawn} pixels`);
+/** What a sheet's map has: the part of it that is light, and pixels in colours of alarms. The legend is right of it. */
+const onSheet = (src) =>
+  page.evaluate(async (address) => {
+    const picture = new Image();
+    picture.src = address;
+    await picture.decode();
+    const draw = new OffscreenCanvas(picture.width, picture.height).getContext('2d');
+    draw.drawImage(picture, 0, 0);
+    const { data: px } = draw.getImageData(20, 75, picture.width * 0.65, picture.height - 130);
+    const wanted = [
+      [0xf0, 0x32, 0x5a],
+      [0xff, 0x9f, 0x40],
+    ];
+    const found = { light: 0, alarms: 0 };
+    for (let i = 0; i < px.length; i += 4) {
+      const [r, g, b] = px.subarray(i, i + 3);
+      if (r + g + b > 450) found.light += 4 / px.length;
+      if (wanted.some((w) => Math.abs(r - w[0]) + Math.abs(g - w[1]) + Math.abs(b - w[2]) < 24))
+        found.alarms++;
+    }
+    return found;
+  }, src);
+const percent = (part) => `${Math.round(part * 100)} % of it`;
+const drawn = await onSheet(`data:image/png;base64,${readFileSync(saved).toString('base64')}`);
+expect('as it is on the screen, dark', drawn.light < 0.1, percent(drawn.light));
+expect('with its alarms', drawn.alarms > 50, `${drawn.alarms} pixels`);
 
 // The same on paper: one page of A4, landscape, and nothing else on it.
 await page.evaluate(() => {
@@ -379,6 +401,10 @@ await page.evaluate(() => {
 });
 await page.locator('.map-tool-row button', { hasText: 'In' }).click();
 await page.locator('html[data-printed] .print-sheet img').waitFor({ state: 'attached' });
+// A dark map would cost a cartridge and show nothing: paper is for daylight.
+const printed = await onSheet(await page.locator('.print-sheet img').getAttribute('src'));
+expect('the dark map is light on paper', printed.light > 0.6, percent(printed.light));
+expect('with its alarms', printed.alarms > 50, `${printed.alarms} pixels`);
 if (shots) {
   await page.emulateMedia({ media: 'print' });
   await shot('print');
@@ -394,6 +420,9 @@ expect(
 );
 await page.evaluate(() => window.dispatchEvent(new Event('afterprint')));
 expect('and the screen is as before', (await page.locator('.print-sheet').count()) === 0);
+await until('and as dark', async () => (await page.locator('.map-cover').count()) === 0);
+const lit = await area(await pixels(), [[255, 255, 255]], 165);
+expect('all of it', lit < box.width * box.height * 0.02, `${lit} light pixels`);
 
 // 9. Light, and English, at once.
 await page.keyboard.press('l');
@@ -439,7 +468,7 @@ await page.locator('button.language').click();
 
 // 10. A crowd: clusters from far, single devices from near.
 await page.close();
-const many = await open(crowd.url, { width: 1600, height: 900 });
+const many = await open(crowd.url, { width: 1280, height: 720 });
 const clustered = async () => (await many.locator('.overlay-legend').allTextContents()).join(' ');
 await until('6,000 devices are shown as clusters', async () => /Gom cụm/.test(await clustered()));
 if (shots) await settled(many);
