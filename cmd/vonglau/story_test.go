@@ -272,6 +272,15 @@ func (s *tale) busy() string {
 	return ""
 }
 
+// rest lets the few seconds pass in which what many devices say together waits for
+// more to be said of the same moment.
+func (s *tale) rest() {
+	s.t.Helper()
+	s.settle()
+	s.ok(s.server.alarms.Settle(s.t.Context(), s.clock.now().Add(10*time.Second)))
+	s.settle()
+}
+
 // until turns the clock, in steps, with all that comes due on the way.
 func (s *tale) until(to time.Time) {
 	if to.Before(s.clock.now()) {
@@ -418,7 +427,7 @@ func (s *tale) run(in *bufio.Scanner) {
 				for one := range strings.SplitSeq(strings.Join(words, " "), " & ") {
 					s.reading(ramp(strings.Fields(one), part))
 				}
-				s.settle()
+				s.rest()
 			}
 			continue
 		}
@@ -429,7 +438,7 @@ func (s *tale) run(in *bufio.Scanner) {
 			}
 		}
 		s.do(words, block)
-		s.settle()
+		s.rest()
 	}
 }
 

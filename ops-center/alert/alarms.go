@@ -128,6 +128,7 @@ type Alarms struct {
 	floodWatchers []func(Flood)
 	index         index
 	saved         time.Time
+	waited        bool // moments waited when it was saved last
 }
 
 type metrics struct {
@@ -236,7 +237,7 @@ func (s *Alarms) Tick(ctx context.Context, now time.Time) error {
 	}
 	s.expire(now)
 	if !behind {
-		s.engine.compose(now)
+		s.engine.settleWaiting(now.UnixMilli(), s.start.UnixMilli())
 	}
 	s.chatter.sweep(now.UnixMilli())
 	s.watchFlood(now)
@@ -277,6 +278,18 @@ func (s *Alarms) Subscribe(f func(Alarm)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subscribers = append(s.subscribers, f)
+}
+
+// Settle judges what many devices said together where nothing newer has come to
+// end its moment; Tick does so too. See moment.go.
+func (s *Alarms) Settle(ctx context.Context, now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	s.engine.settleWaiting(now.UnixMilli(), s.start.UnixMilli())
+	return s.flush(ctx)
 }
 
 // Close writes down what the engine remembers.
@@ -341,7 +354,7 @@ func (s *Alarms) fold(t *Transition) {
 		s.publish(t)
 		return
 	}
-	s.engine.put(t.Alarm.key(), t.Alarm)
+	s.engine.put(t.Alarm.key(), t.Alarm, t.At.UnixMilli())
 	s.publish(t)
 }
 
@@ -424,6 +437,7 @@ func (s *Alarms) recall(t *Transition) {
 const (
 	keyRules    = "rules"
 	keyHead     = "head"
+	keyMoments  = "moments"
 	shardPrefix = "devices."
 )
 
@@ -472,6 +486,14 @@ func (s *Alarms) load(ctx context.Context) error {
 			if err := json.Unmarshal(value, &s.plans); err != nil {
 				return fmt.Errorf("%s: %w", k, err)
 			}
+		case k == keyMoments:
+			var list []storedMoment
+			if err := json.Unmarshal(value, &list); err != nil {
+				return fmt.Errorf("%s: %w", k, err)
+			}
+			for _, m := range list {
+				s.engine.pending[key{m.Rule, m.Entity}] = &m.moment
+			}
 		case k == keyHead:
 			var h head
 			if err := json.Unmarshal(value, &h); err != nil {
@@ -493,7 +515,7 @@ func (s *Alarms) load(ctx context.Context) error {
 				}
 				for rule, a := range m.Alarms {
 					if a != nil {
-						s.engine.put(key{rule, id}, *a)
+						s.engine.put(key{rule, id}, *a, a.Raised.UnixMilli())
 						s.board.set(*a)
 					}
 				}
@@ -559,7 +581,13 @@ func (s *Alarms) save(ctx context.Context) error {
 		}
 		values[name] = value
 	}
-	if len(values) > 0 {
+	moments, err := json.Marshal(s.engine.moments())
+	if err != nil {
+		return fmt.Errorf("saving %s: %w", keyMoments, err)
+	}
+	waits := len(s.engine.pending) > 0
+	if len(values) > 0 || waits || s.waited {
+		values[keyMoments] = moments
 		if err := s.opt.Store.PutAll(ctx, values); err != nil {
 			return fmt.Errorf("saving what the rules remember: %w", err)
 		}
@@ -571,6 +599,6 @@ func (s *Alarms) save(ctx context.Context) error {
 	if err := s.opt.Store.Put(ctx, keyHead, value); err != nil {
 		return fmt.Errorf("saving the place in the journal: %w", err)
 	}
-	s.dirty = [256]bool{}
+	s.dirty, s.waited = [256]bool{}, waits
 	return nil
 }

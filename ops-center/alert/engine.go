@@ -42,9 +42,11 @@ type engine struct {
 	// left out because a zone or a city had its fill of devices.
 	faults, crowded atomic.Uint64
 
-	touched []string // rules whose alarms changed and composites depend on
-	recheck bool     // every composite is to be compared with the alarms
-	grid    grid
+	pending map[key]*moment // what is judged when its moment is over
+	// frontier is the newest event time of a reading, clock when the newest message
+	// arrived.
+	frontier, clock int64
+	grid            grid
 }
 
 // watched is what is remembered of one device.
@@ -78,7 +80,7 @@ type watched struct {
 func newEngine(r *devices.Register, zoneName func(devices.ZoneRef) string, place func(devices.Position, time.Time) []devices.ZoneRef) *engine {
 	return &engine{
 		register: r, zoneName: zoneName, place: place,
-		calendar: time.UTC, recheck: true,
+		calendar: time.UTC, pending: map[key]*moment{},
 		rules: map[string]*Rule{}, version: 1,
 		fleet: map[devices.ID]*watched{}, alarms: map[key]*Alarm{}, byID: map[string]key{}, byRule: map[string]map[devices.ID]*Alarm{},
 	}
@@ -166,6 +168,7 @@ func (e *engine) message(m *devices.Message) {
 		return
 	}
 	w.heard = max(w.heard, m.Received.UnixMilli())
+	e.clock = max(e.clock, m.Received.UnixMilli())
 	// Devices under maintenance, and those not approved, raise nothing.
 	if w.device.State != devices.Active {
 		return
@@ -192,13 +195,13 @@ func (e *engine) message(m *devices.Message) {
 	for i := range observations {
 		o := &observations[i]
 		at := o.Time.UnixMilli() - ahead
+		e.reach(at)
 		e.remember(w, o, at)
 		for _, r := range e.concerned(w, o) {
 			e.observation(r, w, o, ahead)
 		}
 		w.newest = max(w.newest, at)
 	}
-	e.compose(time.UnixMilli(w.newest))
 }
 
 // ruleIndex finds the rules that may be about a device or a place without going
@@ -370,13 +373,27 @@ func (e *engine) observation(r *Rule, w *watched, o *devices.Observation, ahead 
 		return
 	}
 	tr := w.track(r)
-	if f.at <= tr.Last || ahead > 0 && sent <= tr.Ahead {
+	k := key{r.ID, w.id}
+	waits := e.pending[k] // only of one that is compared with its neighbours
+	if f.at <= tr.Last || waits != nil && f.at <= waits.At || ahead > 0 && sent <= tr.Ahead {
 		e.late++
 		return
 	}
 	if ahead > 0 {
 		tr.Ahead = sent
 	}
+	if c.Neighbours == nil {
+		e.single(r, w, tr, o, f)
+		return
+	}
+	if waits != nil {
+		e.judge(k, waits)
+	}
+	e.pend(k, f.at).Obs = o
+}
+
+// single judges an observation, newer than all before, by a rule about one device.
+func (e *engine) single(r *Rule, w *watched, tr *track, o *devices.Observation, f finding) {
 	holds, delay, ok := e.condition(r, w, tr, o, &f)
 	if !ok {
 		tr.Last = f.at
@@ -598,7 +615,7 @@ func (e *engine) measured(a *Alarm, r *Rule, name string, f finding) {
 // state.
 func (e *engine) move(k key, event Event, at time.Time, who Actor, why string, change func(*Alarm)) {
 	if t := e.draft(k, event, at, who, why, change); t != nil {
-		e.put(k, t.Alarm)
+		e.put(k, t.Alarm, at.UnixMilli())
 		e.outbox = append(e.outbox, t)
 	}
 }
@@ -625,13 +642,15 @@ func (e *engine) draft(k key, event Event, at time.Time, who Actor, why string, 
 	return &Transition{Event: event, From: from, To: to, At: at, Who: who, Why: why, Alarm: next}
 }
 
-// put makes a the alarm of k; a normal one is no longer open.
-func (e *engine) put(k key, a Alarm) {
+// put makes a the alarm of k, since a time; a normal one is no longer open.
+func (e *engine) put(k key, a Alarm, at int64) {
 	w := e.entry(k.device)
 	if old := e.alarms[k]; old != nil {
 		delete(e.byID, old.ID)
 	}
-	e.touched = append(e.touched, e.index.parts[k.rule]...)
+	for _, id := range e.index.parts[k.rule] {
+		e.touch(id, at)
+	}
 	if a.State == Normal {
 		delete(e.alarms, k)
 		delete(w.alarms, k.rule)
@@ -664,7 +683,6 @@ func (e *engine) tick(now, start int64) {
 		e.settle(q.rule, q.w, tr, f)
 	}
 	e.explain(now)
-	defer e.compose(time.UnixMilli(now))
 	// A device that left the register, or was retired, will never report that it
 	// is well again.
 	for _, k := range e.active() {
@@ -702,7 +720,12 @@ func (e *engine) adopt(rules []Rule, now int64) {
 	}
 	e.index = indexRules(e.rules)
 	e.version++
-	e.recheck = true
+	e.recheck(now)
+	for k := range e.pending {
+		if r := e.rules[k.rule]; r == nil || r.Disabled || r.When.Composite == nil && (old[k.rule] == nil || !r.sameCondition(old[k.rule])) {
+			delete(e.pending, k)
+		}
+	}
 	for _, w := range e.fleet {
 		w.floor = w.newest
 		for id := range w.tracks {

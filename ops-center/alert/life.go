@@ -227,7 +227,11 @@ func (s *Alarms) record(ctx context.Context, t *Transition) (Alarm, error) {
 	s.fold(t)
 	// Composites follow at once. What of that cannot be written now waits in the
 	// outbox, and the act is done all the same.
-	s.engine.compose(s.opt.Now())
+	for _, id := range s.engine.index.parts[t.Alarm.Rule] {
+		if k := (key{rule: id}); s.engine.pending[k] != nil {
+			s.engine.judge(k, s.engine.pending[k])
+		}
+	}
 	_ = s.flush(ctx)
 	return t.Alarm, nil
 }

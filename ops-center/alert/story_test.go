@@ -137,6 +137,11 @@ func (s *story) tell(in *bufio.Scanner) {
 		if len(words) == 0 {
 			continue
 		}
+		// Several readings of one moment follow one another; what they say together
+		// is judged before anything else is told.
+		if at, ok := clock(words[0]); words[0] != "crash" && words[0] != "restart" && (!ok || !at.Equal(s.now)) {
+			s.settle()
+		}
 		if words[0] == ">" {
 			s.expect(words[1:])
 			continue
@@ -191,6 +196,13 @@ func (s *story) tell(in *bufio.Scanner) {
 		default:
 			s.reading(words)
 		}
+	}
+}
+
+// settle lets time pass until no moment waits to be judged.
+func (s *story) settle() {
+	if s.log.mode == "" && len(s.alarms.engine.pending) > 0 {
+		s.answer(s.alarms.Settle(s.t.Context(), s.now.Add(momentMost*time.Millisecond)))
 	}
 }
 

@@ -93,6 +93,8 @@ func (e *engine) aggregate(r *Rule, w *watched, o *devices.Observation, f findin
 			continue
 		}
 		ew := e.entry(zoneEntity(z, w.device.Exercise))
+		k := key{r.ID, ew.id}
+		e.ripe(k, f.at)
 		tr := ew.track(r)
 		window := g.Window.Milliseconds()
 		m := e.member(tr, w, o, f, sent, ahead, window)
@@ -106,26 +108,35 @@ func (e *engine) aggregate(r *Rule, w *watched, o *devices.Observation, f findin
 		case g.Of != "sum":
 			m.Slots.add(f.at, window, *f.value)
 		}
-		// A crowd is not summed up anew for each of its readings.
-		if f.at <= tr.Last || len(tr.Members) > 100 && f.at-tr.Last < 1000 {
-			continue
+		if f.at >= tr.Last {
+			e.pend(k, f.at).Zone = &z
 		}
-		expire(tr, f.at, window)
-		sum := g.over(tr, f.at)
-		if sum.count < max(1, g.Devices) {
-			tr.Last = f.at
-			continue
-		}
-		holds := r.judges(f.at, e.calendar) && g.beyond(tr.On, sum.value)
-		tr.step(f.at, holds, g.For, g.ClearFor, max(g.Window, g.For+g.ClearFor))
-		limit := g.limit()
-		found := finding{at: f.at, value: &sum.value, limit: &limit, count: sum.count, zone: &z}
-		if g.Of == "count" {
-			found.count = int(sum.value)
-		}
-		found.fill = func(a *Alarm) { e.ofMany(a, r, ew.id, found, sum, []devices.ZoneRef{z}) }
-		e.settle(r, ew, tr, found)
 	}
+}
+
+// judgeZone judges what the devices of one zone say.
+func (e *engine) judgeZone(r *Rule, id devices.ID, m *moment) {
+	g, ew, z := r.When.Aggregate, e.entry(id), *m.Zone
+	tr := ew.track(r)
+	if m.At < tr.Last {
+		return
+	}
+	e.changed(id)
+	expire(tr, m.At, g.Window.Milliseconds())
+	sum := g.over(tr, m.At)
+	if sum.count < max(1, g.Devices) {
+		tr.Last = m.At
+		return
+	}
+	holds := r.judges(m.At, e.calendar) && g.beyond(tr.On, sum.value)
+	tr.step(m.At, holds, g.For, g.ClearFor, max(g.Window, g.For+g.ClearFor))
+	limit := g.limit()
+	found := finding{at: m.At, value: &sum.value, limit: &limit, count: sum.count, zone: &z}
+	if g.Of == "count" {
+		found.count = int(sum.value)
+	}
+	found.fill = func(a *Alarm) { e.ofMany(a, r, id, found, sum, []devices.ZoneRef{z}) }
+	e.settle(r, ew, tr, found)
 }
 
 // hasZone reports whether a zone is one that the scope leaves, as far as it
@@ -245,6 +256,8 @@ func (e *engine) cluster(r *Rule, w *watched, o *devices.Observation, f finding,
 	}
 	drill := w.device.Exercise
 	cw := e.entry(entityOf("city:"+r.ID, drill))
+	k := key{r.ID, cw.id}
+	e.ripe(k, f.at)
 	tr := cw.track(r)
 	window := c.Window.Milliseconds()
 	before := tr.Members[w.device.ID]
@@ -259,12 +272,20 @@ func (e *engine) cluster(r *Rule, w *watched, o *devices.Observation, f finding,
 	e.changed(cw.id)
 	m.Held = c.Where.beyond(held, *f.value) && r.judges(f.at, e.calendar) && r.inZones(o.Zones)
 	m.Zones = slices.Clone(o.Zones)
-	at := max(tr.Last, f.at)
+	p := e.pend(k, max(tr.Last, f.at))
+	p.Changed = p.Changed || m.Held != held || before == nil || tr.Last == 0
+}
+
+// judgeClusters finds the clusters of a city, or of a drill in it.
+func (e *engine) judgeClusters(r *Rule, city devices.ID, m *moment) {
+	c, cw, drill := r.When.Cluster, e.entry(city), drillOf(city)
+	tr := cw.track(r)
+	e.changed(city)
+	at := max(tr.Last, m.At)
 	size := len(tr.Members)
-	expire(tr, at, window)
-	fresh := tr.Last == 0
+	expire(tr, at, c.Window.Milliseconds())
 	tr.Last = at
-	if m.Held == held && len(tr.Members) == size && !fresh && before != nil {
+	if !m.Changed && len(tr.Members) == size {
 		return // the same devices as before say the same
 	}
 	groups := c.groups(tr)
@@ -498,31 +519,8 @@ func (e *engine) neighbours(w *watched, within float64) []devices.ID {
 	return list
 }
 
-// compose makes the alarms of composites follow those they are made of. It
-// compares what is with what should be, for the composites that were touched,
-// and for all of them after a start and after other rules.
-func (e *engine) compose(now time.Time) {
-	if !e.recheck && len(e.touched) == 0 {
-		return
-	}
-	ids := e.touched
-	if e.recheck {
-		ids = nil
-		for id, r := range e.rules {
-			if r.When.Composite != nil && !r.Disabled {
-				ids = append(ids, id)
-			}
-		}
-	}
-	e.recheck, e.touched = false, nil
-	slices.Sort(ids)
-	for _, id := range slices.Compact(ids) {
-		if r := e.rules[id]; r != nil && !r.Disabled && r.When.Composite != nil {
-			e.composite(r, now.UnixMilli())
-		}
-	}
-}
-
+// composite makes the alarms of a composite follow those it is made of, now being
+// when the last of these changed. It compares what is with what should be.
 func (e *engine) composite(r *Rule, now int64) {
 	c := r.When.Composite
 	parts := map[devices.ID][]*Alarm{}
