@@ -46,6 +46,15 @@ describe('catalogues', () => {
     expect(unused).toEqual([]);
   });
 
+  test('have words for every act that the record names', () => {
+    const acts = readdirSync('..')
+      .filter((f) => f.endsWith('.go') && !f.endsWith('_test.go'))
+      .flatMap((f) => [...readFileSync(`../${f}`, 'utf8').matchAll(/\.(?:changed|own)\(ctx, "([^"]+)",/g)])
+      .map((m) => m[1]);
+    expect(acts.length).toBeGreaterThan(30);
+    expect(acts.filter((act) => !(`record.acts.${act}` in vi))).toEqual([]);
+  });
+
   test('parameters are filled in, unknown ones are left to be seen', () => {
     expect(phrase('vi', 'figure.alarmsNote', { count: 3 })).toBe('3 chưa xác nhận');
     expect(phrase('en', 'figure.alarmsNote', {})).toBe('{count} unacknowledged');

@@ -2,7 +2,7 @@ import './record.css';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Session } from '../api.ts';
 import { date, number } from '../format.ts';
-import { type Key, useLanguage } from '../i18n/index.ts';
+import { catalogues, type Key, useLanguage } from '../i18n/index.ts';
 import { Gate } from '../shell/gate.tsx';
 import { Masthead } from '../shell/masthead.tsx';
 import {
@@ -262,7 +262,7 @@ function Acts() {
                     <Who entry={e} />
                   </td>
                   <td>
-                    <code>{e.act}</code>
+                    <Act act={e.act} />
                     {e.count ? <small> {t('record.count', { count: number(lang, e.count) })}</small> : null}
                   </td>
                   <td className="object">{e.object}</td>
@@ -282,6 +282,13 @@ function Acts() {
       </main>
     </>
   );
+}
+
+/** What was done, in words; a refused request that has no word of its own by its name. */
+function Act({ act }: { act: string }) {
+  const { t } = useLanguage();
+  const key = `record.acts.${act}`;
+  return key in catalogues.vi ? <span title={act}>{t(key as Key)}</span> : <code>{act}</code>;
 }
 
 function Who({ entry }: { entry: Entry }) {
@@ -383,7 +390,7 @@ function Detail({ entry, onClose }: { entry: Entry; onClose: () => void }) {
         </dd>
         <dt>{t('record.act')}</dt>
         <dd>
-          <code>{entry.act}</code>
+          <Act act={entry.act} /> <code>{entry.act}</code>
         </dd>
         {facts.map(
           ([key, value]) =>
