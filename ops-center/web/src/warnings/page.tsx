@@ -175,7 +175,7 @@ function Board({ session }: { session: Session }) {
                       />
                     </li>
                   ))}
-                  {own.length === 0 && <li className="hint">{t('warnings.none')}</li>}
+                  {own.length === 0 && <li className="hint">{t(`warnings.none_${column}` as Key)}</li>}
                 </ul>
               </section>
             );
