@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 	"vonglau/ingest/journal"
 	"vonglau/ops-center/alert"
+	"vonglau/ops-center/replay"
 	"vonglau/ops-center/scene"
 	"vonglau/ops-center/web"
 )
@@ -66,10 +68,14 @@ func (s *Server) openScenes(ctx context.Context) error {
 	}
 	s.scenes, err = scene.Open(ctx, scene.Options{
 		Acts: acts, Shown: shown, Frames: s.cfg.Wall.Frames, Home: home, Calendar: calendar,
+		Past: scene.PastOptions{Retention: s.cfg.Series.Retention, Edge: replay.Edge, Displays: s.cfg.Replay.Max},
 		// Displays are looked at before there is a hub; those that connect later ask.
 		Changed: func(display string) {
 			if s.hub != nil {
 				s.hub.Show(display)
+			}
+			if s.replays != nil {
+				s.replays.Show(display)
 			}
 		},
 		Log: s.log.With("part", "scenes"), Metrics: s.registry,
@@ -191,12 +197,24 @@ func newScene(r *remote) *cobra.Command {
 	}
 	var o scene.Order
 	var lasting time.Duration
+	var past scene.Replay
+	var from string
 	push := &cobra.Command{
 		Use: "push SCENE [DISPLAY...]", Short: "put a scene on displays",
-		Example: "  vonglau scene push flood hall-1 hall-2 --for 30m\n  vonglau scene push default --all",
-		Args:    cobra.MinimumNArgs(1),
+		Example: "  vonglau scene push flood hall-1 hall-2 --for 30m\n  vonglau scene push default --all\n" +
+			"  vonglau scene push default hall-1 --replay 2026-11-21T02:14:00+07:00 --speed 60 --for 20m",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Scene, o.Displays = args[0], args[1:]
+			if from != "" {
+				at, err := time.Parse(time.RFC3339, from)
+				if err != nil {
+					return fmt.Errorf("--replay %q: write a time such as 2026-11-21T02:14:00+07:00", from)
+				}
+				past.At, o.Replay = at, &past
+			} else if cmd.Flags().Changed("speed") {
+				return errors.New("--speed is that of a replay: give --replay TIME too")
+			}
 			if lasting > 0 {
 				o.Until = time.Now().Add(lasting)
 			}
@@ -212,6 +230,8 @@ func newScene(r *remote) *cobra.Command {
 	f.StringVar(&o.Group, "group", "", "on the displays of a group")
 	f.BoolVar(&o.Lock, "lock", false, "hold them against alarms and people of a lower rank")
 	f.IntVar(&o.Version, "version", 0, "this version of the scene; the newest when left out")
+	f.StringVar(&from, "replay", "", "show the past from this moment on")
+	f.Float64Var(&past.Speed, "speed", 1, "how fast the past goes, 1 to 600")
 	f.DurationVar(&lasting, "for", 0, "for so long, such as 30m")
 	undo := &cobra.Command{
 		Use: "undo PUSH", Short: "undo a push: its displays show what lay under it", Args: cobra.ExactArgs(1),

@@ -72,8 +72,10 @@ type Alarms interface {
 	Transitions(ctx context.Context, from, to time.Time, each func(*alert.Transition) error) error
 }
 
-// Scenes is the record of what displays showed; *scene.Scenes is one.
+// Scenes is the record of what displays showed, and what they are to show now;
+// *scene.Scenes is one.
 type Scenes interface {
+	Message(display string) []byte
 	MessageAt(ctx context.Context, display string, t time.Time) ([]byte, error)
 }
 
@@ -94,7 +96,9 @@ type Options struct {
 	Show func(alert.Alarm) (live.Alarm, error)
 	// Retention is how far back one can go.
 	Retention time.Duration
-	// Max bounds the replays at once, PerPerson those of one person; 8 and 2.
+	// Max bounds the replays that people have open at once, and as many again are
+	// those of displays that were told to show the past; PerPerson those of one
+	// person; 8 and 2.
 	Max, PerPerson int
 	// Tick is the least time between two ticks of a replay; 250 ms.
 	Tick  time.Duration
@@ -214,12 +218,15 @@ type Asked struct {
 	Speed   float64
 	Paused  bool
 	Display string
+	// Follow is a screen that shows the past because its display is told to: it is
+	// sent the display's scenes of now, which say when that ends.
+	Follow bool
 }
 
 // parse reads the query of the socket.
 func (r *Replays) parse(req *http.Request) (Asked, error) {
 	q := req.URL.Query()
-	a := Asked{Speed: 1, Paused: q.Get("paused") == "1", Display: q.Get("display")}
+	a := Asked{Speed: 1, Paused: q.Get("paused") == "1", Display: q.Get("display"), Follow: q.Get("follow") == "1"}
 	text := q.Get("at")
 	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
 		a.At = time.UnixMilli(ms).UTC()
@@ -276,9 +283,10 @@ func (r *Replays) Handler(admit live.Admit, opened func(req *http.Request, who l
 			return
 		}
 		if who.Screen != "" {
-			asked.Display = who.Screen
+			// A display's own screen never goes into the past by itself.
+			asked.Display, asked.Follow = who.Screen, true
 		}
-		s, err := newSession(r, person(who), asked)
+		s, err := newSession(r, who, asked)
 		if err != nil {
 			r.opt.Log.Error("a replay cannot be made", "error", err)
 			refuse(live.ShuttingDown, "failed", "the replay cannot be made")
@@ -309,23 +317,37 @@ func (r *Replays) Handler(admit live.Admit, opened func(req *http.Request, who l
 func (r *Replays) enter(s *session) (code int, why, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	same := 0
+	same, all := 0, 0
 	for other := range r.running {
 		if other.person == s.person {
 			same++
+		}
+		if other.own == s.own {
+			all++
 		}
 	}
 	switch {
 	case r.stopped:
 		return live.ShuttingDown, "stopping", "shutting down"
-	case len(r.running) >= r.opt.Max:
-		return live.TooMany, "too_many", fmt.Sprintf("%d replays are under way and there is room for no more", len(r.running))
+	case all >= r.opt.Max:
+		return live.TooMany, "too_many", fmt.Sprintf("%d replays are under way and there is room for no more", all)
 	case same >= r.opt.PerPerson:
 		return live.TooMany, "too_many_of_one", fmt.Sprintf("you have %d replays open; close one", same)
 	}
 	r.running[s] = struct{}{}
 	r.done.Add(1)
 	return 0, "", ""
+}
+
+// Show has those screens of a display that follow it sent its scene message.
+func (r *Replays) Show(display string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.running {
+		if s.asked.Follow && s.asked.Display == display {
+			s.hub.Show(display)
+		}
+	}
 }
 
 func person(v live.Viewer) string {

@@ -46,6 +46,7 @@ type session struct {
 	hub      *live.Hub
 	clusters *live.Clusters
 	person   string
+	own      bool // a display's own screen
 	asked    Asked
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -85,9 +86,9 @@ type fetched struct {
 	err     error
 }
 
-func newSession(r *Replays, person string, asked Asked) (*session, error) {
+func newSession(r *Replays, who live.Viewer, asked Asked) (*session, error) {
 	s := &session{
-		r: r, person: person, asked: asked, wishes: make(chan live.Steering, 16),
+		r: r, person: person(who), own: who.Screen != "", asked: asked, wishes: make(chan live.Steering, 16),
 		loaded: make(chan struct{}), ended: make(chan struct{}),
 		base: asked.At, limit: asked.At, since: time.Now(), speed: asked.Speed, playing: !asked.Paused, loading: true,
 	}
@@ -447,8 +448,8 @@ func (s *session) around(t time.Time) {
 		s.digest = digest
 		s.hub.Tell("warnings", body)
 	}
-	if s.r.opt.Scenes == nil {
-		return
+	if s.r.opt.Scenes == nil || s.asked.Follow {
+		return // what the display is to show is told when it changes
 	}
 	body, err := s.r.opt.Scenes.MessageAt(s.ctx, s.asked.Display, t)
 	if err != nil {
@@ -589,7 +590,10 @@ func (s *session) take(f fetched) {
 // sceneOf is what live asks for the scene of then.
 type sceneOf struct{ s *session }
 
-func (d sceneOf) Message(string) []byte {
+func (d sceneOf) Message(display string) []byte {
+	if d.s.asked.Follow {
+		return d.s.r.opt.Scenes.Message(display)
+	}
 	if body := d.s.scene.Load(); body != nil {
 		return *body
 	}

@@ -98,7 +98,7 @@ func (s *Scenes) Report(display, from string, raw []byte) error {
 		d.health.since = now
 	}
 	d.health.Health, d.health.heard, d.health.from, d.health.alive = h, now, from, true
-	if h.Seq != d.seq {
+	if past := h.Link == "replay"; h.Seq != d.seq || past != (d.decided.Replay != nil) {
 		return nil // it has not got there yet, or shows what was before
 	}
 	a := shownAct{
@@ -107,6 +107,9 @@ func (s *Scenes) Report(display, from string, raw []byte) error {
 	}
 	if f := d.decided.Focus; f != nil {
 		a.Alarm, a.Device = f.Alarm, f.Device
+	}
+	if r := d.decided.Replay; r != nil {
+		a.Replay = *r
 	}
 	if d.shown != nil && d.shown.same(&a) {
 		return nil
@@ -151,6 +154,8 @@ type shownAct struct {
 	By      string `json:"by,omitempty" personal:"name"`
 	Alarm   string `json:"alarm,omitempty"`
 	Device  string `json:"device,omitempty"`
+	// Replay is set where the display showed the past.
+	Replay Replay `json:"replay,omitzero"`
 }
 
 // Shown is what a display showed from a time on.
@@ -301,6 +306,7 @@ type State struct {
 		Push    string    `json:"push,omitempty"`
 		By      string    `json:"by,omitempty" personal:"name"`
 		Focus   *Focus    `json:"focus,omitempty"`
+		Replay  *Replay   `json:"replay,omitempty"`
 		Until   time.Time `json:"until,omitzero"`
 		At      time.Time `json:"at"`
 	} `json:"told"`
@@ -317,7 +323,7 @@ func (s *Scenes) stateLocked(d *screen, now time.Time) State {
 	}
 	t := &st.Told
 	t.Seq, t.Scene, t.Version, t.Reason, t.Push, t.By = d.seq, d.decided.Scene, d.version, d.decided.Reason, d.decided.Push, d.decided.By
-	t.Focus, t.Until, t.At = d.decided.Focus, d.decided.Until, d.at
+	t.Focus, t.Replay, t.Until, t.At = d.decided.Focus, d.decided.Replay, d.decided.Until, d.at
 	if d.shown != nil {
 		shown := *d.shown
 		st.Showing = &shown
@@ -403,6 +409,7 @@ type message struct {
 	By      string    `json:"by,omitempty" personal:"name"`
 	Focus   *Focus    `json:"focus,omitempty"`
 	Home    *View     `json:"home,omitempty"`
+	Replay  *onReplay `json:"replay,omitempty"` // the past is to be shown
 	Until   time.Time `json:"until,omitzero"`
 }
 
@@ -426,6 +433,9 @@ func (s *Scenes) Message(display string) []byte {
 	if d := s.displays[display]; d != nil && !d.gone {
 		m.Seq, m.Reason, m.By, m.Focus, m.Until = d.seq, d.decided.Reason, d.decided.By, d.decided.Focus, d.decided.Until
 		m.Display = &onScreen{ID: d.ID, Name: d.Name, Scale: d.Seat.Scale(), Span: d.Span, Calm: d.Calm, Language: d.Language}
+		if r := d.decided.Replay; r != nil {
+			m.Replay = &onReplay{d.decided.Push, r.Moment(s.opt.Now(), s.opt.Past.Edge).UTC().Truncate(time.Millisecond), r.Speed}
+		}
 		if found := s.find(d.decided.Scene, d.version); found != nil {
 			sc = found
 		}

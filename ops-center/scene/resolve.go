@@ -34,6 +34,8 @@ type Push struct {
 	Version  int      `json:"version,omitempty"` // 0 follows the newest
 	Displays []string `json:"displays"`
 	Focus    *Focus   `json:"focus,omitempty"`
+	// Replay has the displays show the past; nil for the present.
+	Replay *Replay `json:"replay,omitempty"`
 	// Until ends it; zero for never.
 	Until time.Time `json:"until,omitzero"`
 	// Lock holds the displays against alarms and against people of a lower rank.
@@ -77,6 +79,7 @@ type Decision struct {
 	Push    string
 	By      string
 	Focus   *Focus
+	Replay  *Replay
 	Until   time.Time // when something else follows by itself; zero for not
 }
 
@@ -88,7 +91,7 @@ type Decision struct {
 // are in step and a server that starts again decides as before.
 func resolve(d *Display, pushes []Push, alarm *takenOver, now time.Time, calendar *time.Location) Decision {
 	push := func(p *Push, why Reason) Decision {
-		return Decision{Scene: p.Scene, Version: p.Version, Reason: why, Push: p.ID, By: p.By, Focus: p.Focus, Until: p.Until}
+		return Decision{Scene: p.Scene, Version: p.Version, Reason: why, Push: p.ID, By: p.By, Focus: p.Focus, Replay: p.Replay, Until: p.Until}
 	}
 	var top *Push
 	for i := len(pushes) - 1; i >= 0; i-- {

@@ -33,6 +33,8 @@ type Options struct {
 	// Home is where a map looks when nothing else says so; the screens of a
 	// spanned wall need one view of all.
 	Home *View
+	// Past is what the time machine has for displays.
+	Past PastOptions
 	// Calendar is the city's, for schedules; UTC when nil.
 	Calendar *time.Location
 	// Changed is called with the id of a display whose scene is another now, and
@@ -510,6 +512,7 @@ type Order struct {
 	Group    string    `json:"group,omitempty" maxLength:"64"`
 	All      bool      `json:"all,omitempty"`
 	Focus    *Focus    `json:"focus,omitempty"`
+	Replay   *Replay   `json:"replay,omitempty" doc:"Show the past from a moment on; the present when left out"`
 	Until    time.Time `json:"until,omitzero"`
 	Lock     bool      `json:"lock,omitempty"`
 }
@@ -529,8 +532,12 @@ func (s *Scenes) Push(ctx context.Context, o Order, who Actor) (Push, error) {
 	if !o.Until.IsZero() && !o.Until.After(now) {
 		return Push{}, invalid("until %s has passed", o.Until.Format(time.RFC3339))
 	}
+	var err error
+	if p.Replay, err = s.opt.Past.replayAt(o.Replay, now); err != nil {
+		return Push{}, err
+	}
 	s.mu.Lock()
-	err := func() error {
+	err = func() error {
 		if s.find(o.Scene, o.Version) == nil {
 			return fmt.Errorf("%w: scene %.80q, version %d", ErrNone, o.Scene, o.Version)
 		}
@@ -548,6 +555,11 @@ func (s *Scenes) Push(ctx context.Context, o Order, who Actor) (Push, error) {
 		}
 		if len(chosen) == 0 {
 			return invalid("no display is named by this")
+		}
+		if p.Replay != nil {
+			if err := s.room(chosen, now); err != nil {
+				return err
+			}
 		}
 		p.Displays = slices.Sorted(maps.Keys(chosen))
 		for _, id := range p.Displays {
