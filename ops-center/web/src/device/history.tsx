@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useState } from 'react';
 import { api, concerns, type ThresholdRule } from '../api.ts';
+import { MomentInput } from '../fields/moment.tsx';
 import { date, number } from '../format.ts';
 import { type Language, type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
@@ -55,6 +56,7 @@ export function History({ id, profile, info }: { id: string; profile: Profile; i
   const [now, setNow] = useState(Date.now());
   const [at, setAt] = useState<number | undefined>(undefined);
   const [asTable, setAsTable] = useState(false);
+  const [typed, setTyped] = useState<number | undefined>(undefined);
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), AGAIN);
     return () => clearInterval(timer);
@@ -157,18 +159,18 @@ export function History({ id, profile, info }: { id: string; profile: Profile; i
             {t('device.nowButton')}
           </button>
         </div>
-        <label className="until">
-          <span>{t('device.until')}</span>
-          <input
-            type="datetime-local"
-            value={cityInput(to)}
-            onChange={(e) => {
-              const ms = Date.parse(`${e.target.value}:00+07:00`);
+        <div className="until">
+          <span aria-hidden="true">{t('device.until')}</span>
+          <MomentInput
+            label={t('device.until')}
+            value={typed ?? to}
+            onChange={(ms) => {
+              setTyped(Number.isFinite(ms) ? undefined : ms);
               if (Number.isFinite(ms))
                 setView((v) => ({ span: v.span, to: ms >= Date.now() ? undefined : ms }));
             }}
           />
-        </label>
+        </div>
         <button type="button" aria-pressed={asTable} onClick={() => setAsTable((v) => !v)}>
           {t('device.table')}
         </button>
@@ -232,11 +234,6 @@ export function History({ id, profile, info }: { id: string; profile: Profile; i
       <Levels limits={limits.value?.limits ?? []} rules={own} info={info} />
     </section>
   );
-}
-
-/** A time as the date and time fields of a form have it, in the city's zone. */
-function cityInput(ms: number): string {
-  return new Date(ms + 7 * 3_600_000).toISOString().slice(0, 16);
 }
 
 export function qualityText(t: ReturnType<typeof useLanguage>['t'], quality: string): string {

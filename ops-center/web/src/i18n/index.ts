@@ -6,6 +6,8 @@ import deskVi from './desk.vi.json' with { type: 'json' };
 import deviceEn from './device.en.json' with { type: 'json' };
 import deviceVi from './device.vi.json' with { type: 'json' };
 import wallEn from './en.json' with { type: 'json' };
+import fieldsEn from './fields.en.json' with { type: 'json' };
+import fieldsVi from './fields.vi.json' with { type: 'json' };
 import figuresEn from './figures.en.json' with { type: 'json' };
 import figuresVi from './figures.vi.json' with { type: 'json' };
 import firstEn from './first.en.json' with { type: 'json' };
@@ -34,6 +36,7 @@ const en = {
   ...departmentsEn,
   ...deskEn,
   ...deviceEn,
+  ...fieldsEn,
   ...figuresEn,
   ...firstEn,
   ...mapEn,
@@ -50,6 +53,7 @@ const vi = {
   ...departmentsVi,
   ...deskVi,
   ...deviceVi,
+  ...fieldsVi,
   ...figuresVi,
   ...firstVi,
   ...mapVi,

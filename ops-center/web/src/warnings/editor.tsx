@@ -1,4 +1,5 @@
 import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { MomentInput } from '../fields/moment.tsx';
 import { date } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import { register, type Ward } from '../register/api.ts';
@@ -21,8 +22,6 @@ const PAUSE = 1500;
 const WARDS = 'wards';
 
 /** A moment as a field of the city's time shows it, and back. */
-const toField = (iso: string) => new Date(Date.parse(iso) + 7 * 3_600_000).toISOString().slice(0, 16);
-const fromField = (text: string) => new Date(`${text}:00+07:00`).toISOString();
 
 const TEXTS = ['event', 'headline', 'areaName', 'description', 'instruction'] as const;
 const LONG: ReadonlySet<string> = new Set(['description', 'instruction']);
@@ -170,14 +169,14 @@ export function Editor({
                   </select>
                 </label>
               ))}
-              <label>
-                {t('warnings.expires')}
-                <input
-                  type="datetime-local"
-                  value={toField(content.expires)}
-                  onChange={(e) => e.target.value && change({ expires: fromField(e.target.value) })}
+              <div className="field">
+                <span aria-hidden="true">{t('warnings.expires')}</span>
+                <MomentInput
+                  label={t('warnings.expires')}
+                  value={Date.parse(content.expires)}
+                  onChange={(ms) => Number.isFinite(ms) && change({ expires: new Date(ms).toISOString() })}
                 />
-              </label>
+              </div>
             </fieldset>
             {(
               [
@@ -393,9 +392,9 @@ function BulletinFields({
   const [level, setLevel] = useState(b ? String(b.level) : '');
   const [no, setNo] = useState(b?.number ?? '');
   const [issuer, setIssuer] = useState(b?.issuer ?? '');
-  const [time, setTime] = useState(b ? toField(b.time) : '');
+  const [time, setTime] = useState(b ? Date.parse(b.time) : undefined);
   const [area, setArea] = useState(b?.area ?? '');
-  const whole = level && no.trim() && issuer.trim() && time && area.trim();
+  const whole = level && no.trim() && issuer.trim() && Number.isFinite(time ?? Number.NaN) && area.trim();
   return (
     <fieldset disabled={disabled} className="facts">
       <label>
@@ -419,16 +418,24 @@ function BulletinFields({
           <input value={value} onChange={(e) => set(e.target.value)} />
         </label>
       ))}
-      <label>
-        {t('warnings.issued')}
-        <input type="datetime-local" value={time} onChange={(e) => setTime(e.target.value)} />
-      </label>
+      <div className="field">
+        <span aria-hidden="true">{t('warnings.issued')}</span>
+        <MomentInput label={t('warnings.issued')} value={time} onChange={setTime} />
+      </div>
       <div className="buttons">
         <button
           type="button"
           disabled={!whole}
           onClick={() =>
-            onChange({ bulletin: { level: Number(level), number: no, issuer, time: fromField(time), area } })
+            onChange({
+              bulletin: {
+                level: Number(level),
+                number: no,
+                issuer,
+                time: new Date(time ?? 0).toISOString(),
+                area,
+              },
+            })
           }
         >
           {t('warnings.takeBulletin')}

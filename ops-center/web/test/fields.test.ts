@@ -1,0 +1,41 @@
+import { describe, expect, test } from 'vitest';
+import { partsOf, timeOf } from '../src/fields/clock.ts';
+import { addressOf } from '../src/links/linked.tsx';
+
+describe('a moment of the city', () => {
+  test('reads as it is written', () => {
+    const ms = Date.parse('2026-11-22T14:05:30+07:00');
+    expect(partsOf(ms)).toEqual({ day: '22/11/2026', time: '14:05' });
+    expect(partsOf(ms, true)).toEqual({ day: '22/11/2026', time: '14:05:30' });
+    expect(timeOf('22/11/2026', '14:05:30')).toBe(ms);
+    expect(timeOf(' 22-11-2026 ', '14h05')).toBe(ms - 30_000);
+    expect(partsOf(undefined)).toEqual({ day: '', time: '' });
+  });
+  test('is on the day of the city, whatever the zone of the browser', () => {
+    expect(partsOf(Date.parse('2026-12-31T17:00:00Z'))).toEqual({ day: '01/01/2027', time: '00:00' });
+    expect(timeOf('01/01/2027', '00:00')).toBe(Date.parse('2026-12-31T17:00:00Z'));
+  });
+  test('that is none is none', () => {
+    for (const [day, time] of [
+      ['31/02/2026', '10:00'],
+      ['00/01/2026', '10:00'],
+      ['11/22/2026', '10:00'],
+      ['2026-11-22', '10:00'],
+      ['22/11/26', '10:00'],
+      ['22/11/2026', '24:00'],
+      ['22/11/2026', '2:05 PM'],
+      ['22/11/2026', '10:60'],
+      ['22/11/2026', ''],
+      ['', '10:00'],
+    ] as const)
+      expect([day, time, timeOf(day, time)]).toEqual([day, time, Number.NaN]);
+    expect(timeOf('29/02/2028', '00:00')).toBe(Date.parse('2028-02-29T00:00:00+07:00'));
+  });
+});
+
+test('the address names what is chosen, and keeps what else it asks for', () => {
+  const here = 'http://[::1]:8080/desk?only=map&alarm=old#x';
+  expect(addressOf(here, 'alarm', 'a&b')).toBe('/desk?only=map&alarm=a%26b#x');
+  expect(addressOf(here, 'device', 'd-1')).toBe('/desk?only=map&device=d-1#x');
+  expect(addressOf(here, 'alarm', undefined)).toBe('/desk?only=map#x');
+});
