@@ -94,6 +94,12 @@ for person in 'truc-ban|operator|Trực ban (mô phỏng)' 'truong-ca|shift_lead
   [ -n "$password" ] || fail "the account $id was not made ($sim_log):" "$sim_log"
   printf '%-10s %-24s %s\n' "$id" "$password" "$role" >>"$DATA/people.txt"
 done
+# One department fetches what concerns it, as its own system would.
+if [ ! -s "$DATA/department.txt" ]; then
+  bin/vonglau subscription add --department 'Sở Xây dựng (mô phỏng)' --name 'Hệ thống thoát nước (mô phỏng)' --owner 'Sở Xây dựng (mô phỏng)' --stream --json |
+    sed -n 's/.*"\(stream\|token\)": *"\([^"]*\)".*/\2/p' >"$DATA/department.txt"
+  [ "$(wc -l <"$DATA/department.txt")" -eq 2 ] || fail "the department's subscription was not taken ($sim_log):" "$sim_log"
+fi
 umask 022
 bin/vonglau rule apply deploy/demo/rules.yaml >>"$sim_log" 2>&1 || fail "the rules were not taken ($sim_log):" "$sim_log"
 
@@ -111,6 +117,8 @@ cat <<EOF
 
   People and their first passwords ($DATA/people.txt; each sets a new one at the first log-in):
 $(sed 's/^/    /' "$DATA/people.txt")
+  A department's system fetches its alarms, all that it missed included:
+    mosquitto_sub -h ::1 -p ${MQTT##*:} -q 1 -c -i drainage -u $(sed -n '1s|/alerts$||p' "$DATA/department.txt") -P $(sed -n 2p "$DATA/department.txt") -t $(sed -n 1p "$DATA/department.txt")
   The administrator comes in with the token in $DATA/admin.token.
 
   logs: $server_log, $sim_log. Ctrl-C stops both; the next start goes on from here.
