@@ -10,6 +10,7 @@ import { api } from './api.ts';
 import { App } from './app.tsx';
 import { pageAt } from './pages.ts';
 import { Guard } from './panels/guard.tsx';
+import { followAsked } from './replay/follow.ts';
 import { replayAsked } from './replay/moment.ts';
 import { draftScene } from './scenes/draft.ts';
 import { Wall } from './wall.ts';
@@ -58,7 +59,13 @@ async function open(): Promise<void> {
   const draft = asked.get('scene') === 'draft' ? draftScene() : undefined;
   // A draft is looked at by whoever makes it: no server tells this page what to show.
   const wall = new Wall(
-    draft ? {} : { display: asked.get('display') ?? '', replay: replayAsked(location.search) },
+    draft
+      ? {}
+      : {
+          display: asked.get('display') ?? '',
+          replay: replayAsked(location.search),
+          follow: followAsked(location.search),
+        },
   );
   if (draft) wall.scene.set(draft);
   createRoot(host).render(

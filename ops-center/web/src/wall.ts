@@ -6,9 +6,10 @@ import { City } from './live/city.ts';
 import { Clock } from './live/clock.ts';
 import { FigureBook, type Figures } from './live/figures.ts';
 import type { Frame } from './live/frame.ts';
-import type { Heartbeat, ServerMessage } from './live/protocol.ts';
+import { Close, type Heartbeat, type ServerMessage } from './live/protocol.ts';
 import { type LiveHandlers, LiveSocket } from './live/socket.ts';
 import { SHOWN_AT_FIRST } from './map/style.ts';
+import { giveUp, turn } from './replay/follow.ts';
 import type { Replay, ReplayState } from './replay/moment.ts';
 import { showPast } from './replay/past.ts';
 import type { SceneMessage } from './scenes/model.ts';
@@ -18,6 +19,8 @@ const WHOLE_CITY = 20_000;
 const SUBSCRIBE_AFTER = 400;
 /** How often layers and rules are looked at again. */
 const SETTINGS_EVERY = 60_000;
+/** How often a display that found no room in the time machine looks again. */
+const ROOM_EVERY = 65_000;
 /** In a replay rules are asked for again after this much of the city's time. */
 const RULES_EVERY = 10 * 60_000;
 
@@ -41,6 +44,11 @@ export class Wall {
   readonly clock: Clock;
   /** The past that this screen shows instead of the present. */
   readonly replay: Replay | undefined;
+  /** The push that put the past on this display; undefined for who looks at it by himself. */
+  readonly follow: string | undefined;
+  /** The page is about to go: nothing more is shown or said. */
+  #leaving = false;
+  #retryPast: ReturnType<typeof setTimeout> | undefined;
   /** Public warnings in force, as a replay is told them. */
   readonly inForce = new Cell<readonly { id: string; exercise: boolean }[]>([]);
   readonly city = new City();
@@ -64,6 +72,8 @@ export class Wall {
   readonly signedIn = new Cell<boolean | undefined>(undefined);
   /** Who this screen is, for what it may be offered; undefined until the server has said it. */
   readonly session = new Cell<Session | undefined>(undefined);
+  /** Whether this person may put scenes on displays, also while nothing else may be done. */
+  readonly mayPush = new Cell(false);
   /** River station the figures and the chart are about; undefined picks the first. */
   readonly riverStation = new Cell<string | undefined>(undefined);
   /** Only the map's view is received: figures are the view's. */
@@ -105,8 +115,15 @@ export class Wall {
     display,
     everyAlarm = false,
     replay,
-  }: { display?: string; everyAlarm?: boolean; replay?: Replay | undefined } = {}) {
+    follow,
+  }: {
+    display?: string;
+    everyAlarm?: boolean;
+    replay?: Replay | undefined;
+    follow?: string | undefined;
+  } = {}) {
     this.replay = replay;
+    this.follow = replay && follow;
     this.clock = replay?.clock ?? new Clock();
     if (replay) {
       showPast(replay);
@@ -125,6 +142,7 @@ export class Wall {
     base.hash = '';
     base.search = '';
     if (display !== undefined) base.searchParams.set('display', display);
+    if (this.follow) base.searchParams.set('follow', '1');
     const handlers: LiveHandlers = {
       prepare: () => this.#prepare(),
       hello: (hub) => this.#hello(hub),
@@ -134,7 +152,12 @@ export class Wall {
       unauthorised: () => this.signedIn.set(false),
     };
     this.socket = new LiveSocket(base.href, handlers, (params) => replay?.query(params));
-    this.socket.link.subscribe(() => this.#mark());
+    this.socket.link.subscribe(() => {
+      this.#mark();
+      const { code } = this.socket.link.get();
+      const turnedAway = code === Close.TooManyScreens || code === Close.BadMessage;
+      if (this.follow && turnedAway) this.#leave(() => giveUp(this.follow ?? ''));
+    });
     this.alarmBook.alarms.subscribe(() => this.#mark());
   }
 
@@ -148,6 +171,7 @@ export class Wall {
     this.socket.stop();
     clearInterval(this.#tick);
     this.#tick = undefined;
+    clearTimeout(this.#retryPast);
     window.removeEventListener('online', this.#nudge);
   }
 
@@ -268,12 +292,14 @@ export class Wall {
     // The map is made anew for another set of layers, and only then.
     if (!before || names.join(' ') !== [...before].join(' ')) this.layers.set(new Set(names));
     api.session().then(
-      (session) =>
+      (session) => {
+        this.mayPush.set(session.permissions.includes('push_scenes'));
         this.session.set(
           this.replay
             ? { ...session, permissions: session.permissions.filter((p) => p.startsWith('view')) }
             : session,
-        ),
+        );
+      },
       () => undefined,
     );
     // Rules only draw lines in charts: without them a wall is still a wall.
@@ -365,6 +391,7 @@ export class Wall {
         this.#alarmsChanged([message.alarm]);
         break;
       case 'scene':
+        if (this.#turned(message)) break;
         this.scene.set(message);
         if (!this.replay) keepScene(message);
         break;
@@ -385,6 +412,25 @@ export class Wall {
         console.error(`live connection: the server says ${message.code}: ${message.message}`);
         break;
     }
+  }
+
+  /** Goes into the past or out of it, when that is what the display is told. */
+  #turned(message: SceneMessage): boolean {
+    clearTimeout(this.#retryPast);
+    const then = turn(message, this.follow, this.replay);
+    if (then && 'go' in then) this.#leave(() => location.replace(then.go));
+    else if (then) this.socket.say({ type: 'seek', at: then.seek });
+    else if (message.replay && !this.replay) {
+      this.#retryPast = setTimeout(() => this.#turned(message), ROOM_EVERY);
+    }
+    return this.#leaving;
+  }
+
+  #leave(how: () => void): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.stop();
+    how();
   }
 
   /** Adds what a snapshot left out; what was told meanwhile is newer than what is fetched. */

@@ -77,6 +77,7 @@ function WhyShown() {
   return (
     <>
       {!own && <span className="chip why">{t('scenes.guest', { name })}</span>}
+      {message.replay && !wall.replay && <span className="chip warn">{t('replay.noRoom')}</span>}
       {(reason === 'pushed' || reason === 'locked' || reason === 'take_over') && (
         <span className={`chip why ${reason}`}>
           {t(`scenes.reason.${reason}`)}

@@ -1,10 +1,12 @@
 import './replay.css';
-import { useCallback, useEffect, useId, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { get } from '../api.ts';
 import { useCell } from '../cell.ts';
+import { MomentInput } from '../fields/moment.tsx';
 import { date, number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { useSecond, useWall } from '../panels/context.ts';
+import { liveAddress, replayAddress } from './address.ts';
 import { type Replay, SPEEDS } from './moment.ts';
 
 const MINUTE = 60_000;
@@ -19,23 +21,6 @@ interface Density {
   to: string;
   buckets: [number, number, number, number][];
   urgent: { at: string; alarm: string; device?: string }[];
-}
-
-/** The address of the wall as it was at a time. */
-export function replayAddress(at: number, speed = 1): string {
-  const asked = new URLSearchParams(location.search);
-  asked.set('replay', new Date(at).toISOString());
-  asked.set('speed', String(speed));
-  asked.delete('paused');
-  return `/?${asked}`;
-}
-
-/** The address of the present, with everything else as it is. */
-export function liveAddress(): string {
-  const asked = new URLSearchParams(location.search);
-  for (const name of ['replay', 'speed', 'paused']) asked.delete(name);
-  const rest = asked.toString();
-  return rest ? `/?${rest}` : '/';
 }
 
 const typing = (event: KeyboardEvent): boolean =>
@@ -78,20 +63,62 @@ export function ReplayFrame() {
   );
 }
 
-const inZone = (ms: number) => new Date(ms + 7 * HOUR).toISOString().slice(0, 19);
-const fromZone = (text: string) => Date.parse(`${text}${text.length === 16 ? ':00' : ''}+07:00`);
-
 export function ReplayBar({ replay }: { replay: Replay }) {
+  const wall = useWall();
+  return wall.follow ? <FollowedBar replay={replay} /> : <OwnBar replay={replay} />;
+}
+
+/** Of a display that is told to show the past: nobody stands before it to steer. */
+function FollowedBar({ replay }: { replay: Replay }) {
+  const wall = useWall();
+  const { lang, t } = useLanguage();
+  const state = useCell(replay.state);
+  const message = useCell(wall.scene);
+  useSecond();
+  const now = replay.clock.now();
+  useMark(now);
+  return (
+    <section className="replay-bar followed" aria-label={t('replay.mark')}>
+      <strong>{t('replay.mark')}</strong>
+      <time dateTime={new Date(now).toISOString()}>{date(lang, 'full', now)}</time>
+      <span>UTC+7 · {number(lang, state.speed)}×</span>
+      <span className="note">
+        {state.failed
+          ? t('replay.failed')
+          : state.loading
+            ? t('replay.loading')
+            : t('replay.pushed', {
+                by: message?.by ?? '–',
+                until: message?.until ? date(lang, 'minute', Date.parse(message.until)) : t('replay.undone'),
+              })}
+      </span>
+    </section>
+  );
+}
+
+/** The title and the icon tell it where only a tab is seen. */
+function useMark(now: number): void {
+  const { lang, t } = useLanguage();
+  useEffect(() => {
+    document.title = `⏪ ${t('replay.title', { time: date(lang, 'full', now) })}`;
+  });
+  useEffect(() => {
+    const icon = document.querySelector<HTMLLinkElement>('link[rel=icon]');
+    if (icon) icon.href = '/favicon-replay.svg';
+  }, []);
+}
+
+function OwnBar({ replay }: { replay: Replay }) {
   const wall = useWall();
   const { lang, t } = useLanguage();
   const state = useCell(replay.state);
   const jump = useCell(replay.jump);
   const warnings = useCell(wall.inForce);
+  const mayPush = useCell(wall.mayPush);
   useSecond();
   const now = replay.clock.now();
-  const moment = useId();
   const [range, setRange] = useState(24);
-  const [typed, setTyped] = useState<string>();
+  const [typed, setTyped] = useState<number>();
   const [dragged, setDragged] = useState<number>();
   const [end, setEnd] = useState(() => Math.min(Date.now(), now + 2 * HOUR));
   const [density, setDensity] = useState<Density>();
@@ -127,6 +154,11 @@ export function ReplayBar({ replay }: { replay: Replay }) {
     },
     [wall, replay],
   );
+  const goThere = () => {
+    if (typed === undefined || !Number.isFinite(typed)) return;
+    seek(typed);
+    setTyped(undefined);
+  };
   const toggle = useCallback(
     () => wall.socket.say({ type: replay.state.get().playing ? 'pause' : 'play' }),
     [wall, replay],
@@ -161,14 +193,8 @@ export function ReplayBar({ replay }: { replay: Replay }) {
     return () => window.removeEventListener('keydown', listen);
   }, [toggle]);
 
-  // The title and the icon tell it where only a tab is seen; a reload stays here.
-  useEffect(() => {
-    document.title = `⏪ ${t('replay.title', { time: date(lang, 'full', now) })}`;
-  });
-  useEffect(() => {
-    const icon = document.querySelector<HTMLLinkElement>('link[rel=icon]');
-    if (icon) icon.href = '/favicon-replay.svg';
-  }, []);
+  useMark(now);
+  // A reload stays here.
   useEffect(() => {
     const address = new URL(replayAddress(replay.clock.now(), state.speed), location.href);
     if (!state.playing) address.searchParams.set('paused', '1');
@@ -298,30 +324,23 @@ export function ReplayBar({ replay }: { replay: Replay }) {
             ))}
           </select>
         </label>
-        <label htmlFor={moment}>{t('replay.moment')}</label>
-        <input
-          id={moment}
-          type="datetime-local"
-          step={1}
-          value={typed ?? inZone(now)}
-          max={inZone(state.to)}
-          onChange={(e) => setTyped(e.target.value)}
-          onKeyDown={(e) => {
-            if (e.key !== 'Enter' || !typed) return;
-            seek(fromZone(typed));
-            setTyped(undefined);
-          }}
+        <span aria-hidden="true">{t('replay.moment')}</span>
+        <MomentInput
+          label={t('replay.moment')}
+          seconds
+          value={typed ?? now}
+          max={state.to}
+          onChange={setTyped}
+          onEnter={goThere}
         />
-        <button
-          type="button"
-          disabled={typed === undefined || !Number.isFinite(fromZone(typed))}
-          onClick={() => {
-            if (typed) seek(fromZone(typed));
-            setTyped(undefined);
-          }}
-        >
+        <button type="button" disabled={typed === undefined || !Number.isFinite(typed)} onClick={goThere}>
           {t('replay.go')}
         </button>
+        {mayPush && (
+          <a className="replay-push" href={`/scenes?at=${new Date(now).toISOString()}&speed=${state.speed}`}>
+            {t('replay.push')}
+          </a>
+        )}
         {warnings.length > 0 && <span>{t('replay.warnings', { n: warnings.length })}</span>}
         <span className="note" role="status">
           {state.failed

@@ -1,6 +1,7 @@
 import './links.css';
-import { date } from '../format.ts';
+import { date, number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
+import type { PushedReplay } from '../scenes/api.ts';
 
 /** The page of a device, from a replay around the moment that is shown. */
 export function deviceAddress(id: string, at: number | undefined, quantity: string): string {
@@ -18,6 +19,19 @@ export function momentAsked(search = location.search): number | undefined {
   if (!text) return undefined;
   const at = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
   return Number.isFinite(at) && at <= Date.now() ? at : undefined;
+}
+
+/** That a display showed the past, and which moment it was at. */
+export function Replayed({ of, at }: { of: PushedReplay | undefined; at: number }) {
+  const { lang, t } = useLanguage();
+  if (!of) return null;
+  const moment = Date.parse(of.at) + (at - Date.parse(of.since ?? of.at)) * of.speed;
+  return (
+    <small className="replayed">
+      {' '}
+      {t('replay.mark')} {date(lang, 'full', Math.min(moment, at))} · {number(lang, of.speed)}×
+    </small>
+  );
 }
 
 /**

@@ -25,10 +25,18 @@ export interface DisplaySettings {
   language?: 'vi' | 'en';
 }
 
+/** Where a replay begins, how fast it goes, and since when. */
+export interface PushedReplay {
+  at: string;
+  speed: number;
+  since?: string;
+}
+
 export interface Push {
   id: string;
   scene: string;
   displays: string[];
+  replay?: PushedReplay;
   until?: string;
   lock?: boolean;
   by: string;
@@ -46,6 +54,7 @@ export interface Shown {
   reason?: Reason;
   by?: string;
   alarm?: string;
+  replay?: PushedReplay;
 }
 
 export interface DisplayState extends DisplaySettings {
@@ -70,6 +79,7 @@ export interface DisplayState extends DisplaySettings {
     version: number;
     reason: Reason;
     by?: string;
+    replay?: PushedReplay;
     until?: string;
     at: string;
   };
@@ -85,6 +95,7 @@ export interface Order {
   group?: string;
   all?: boolean;
   focus?: Focus;
+  replay?: PushedReplay;
   until?: string;
   lock?: boolean;
 }

@@ -1,9 +1,12 @@
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import type { Session } from '../api.ts';
+import { MomentInput } from '../fields/moment.tsx';
 import { age, date, number } from '../format.ts';
 import { type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { reason } from '../panels/context.ts';
+import { momentAsked, Replayed } from '../replay/links.tsx';
+import { SPEEDS } from '../replay/moment.ts';
 import { type DisplaySettings, type DisplayState, type PlayItem, type Shown, scenesApi } from './api.ts';
 import { LinkDialog } from './link.tsx';
 import type { Scene } from './model.ts';
@@ -34,7 +37,8 @@ export function Displays({
   const manage = session.permissions.includes('manage_displays');
   const push = session.permissions.includes('push_scenes');
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
-  const [pushing, setPushing] = useState(false);
+  // Whoever comes from a replay wants it shown.
+  const [pushing, setPushing] = useState(() => push && momentAsked() !== undefined);
   const [editing, setEditing] = useState<DisplayState | 'new' | undefined>(undefined);
   const [linked, setLinked] = useState<DisplayState | undefined>(undefined);
   const [recorded, setRecorded] = useState<DisplayState | undefined>(undefined);
@@ -111,6 +115,7 @@ export function Displays({
                     {t(`scenes.reason.${d.told.reason}`)}
                     {d.told.by ? ` · ${d.told.by}` : ''}
                   </small>
+                  <Replayed of={d.told.replay} at={Date.now()} />
                 </dd>
                 {d.showing && (d.showing.scene !== d.told.scene || d.showing.version !== d.told.version) && (
                   <>
@@ -145,6 +150,7 @@ export function Displays({
                     <li key={p.id}>
                       <span>
                         {nameOf(p.scene)} · {p.by}
+                        {p.replay ? ` · ${t('replay.mark')}` : ''}
                         {p.lock ? ` · ${t('scenes.locked')}` : ''}
                         {p.until
                           ? ` · ${t('scenes.untilTime', { time: date(lang, 'minute', Date.parse(p.until)) })}`
@@ -251,6 +257,11 @@ function PushDialog({
   const [all, setAll] = useState(marked.size === 0);
   const [minutes, setMinutes] = useState('');
   const [lock, setLock] = useState(false);
+  const [past, setPast] = useState(() => momentAsked());
+  const [speed, setSpeed] = useState(() => {
+    const asked = Number(new URLSearchParams(location.search).get('speed'));
+    return SPEEDS.find((s) => s === asked) ?? 1;
+  });
   const [error, setError] = useState<unknown>(undefined);
   const submit = (e: FormEvent) => {
     e.preventDefault();
@@ -261,6 +272,7 @@ function PushDialog({
         ...(all ? { all: true } : { displays: [...chosen] }),
         ...(lasting > 0 ? { until: new Date(Date.now() + lasting * 60_000).toISOString() } : {}),
         ...(lock ? { lock: true } : {}),
+        ...(past === undefined ? {} : { replay: { at: new Date(past).toISOString(), speed } }),
       })
       .then((p) => {
         const waiting = p.waiting?.length ?? 0;
@@ -320,6 +332,42 @@ function PushDialog({
             onChange={(e) => setMinutes(e.target.value)}
           />
         </label>
+        <fieldset className="past">
+          <legend>{t('replay.pushLegend')}</legend>
+          <label className="tick">
+            <input
+              type="checkbox"
+              name="past"
+              checked={past !== undefined}
+              onChange={(e) => setPast(e.target.checked ? Date.now() - 3_600_000 : undefined)}
+            />
+            {t('replay.pushPast')}
+          </label>
+          {past !== undefined && (
+            <MomentInput
+              label={t('replay.moment')}
+              seconds
+              value={past}
+              max={Date.now() - 10_000}
+              onChange={setPast}
+            />
+          )}
+          <label>
+            {t('replay.speed')}
+            <select
+              name="speed"
+              disabled={past === undefined}
+              value={speed}
+              onChange={(e) => setSpeed(Number(e.target.value) as typeof speed)}
+            >
+              {SPEEDS.map((s) => (
+                <option key={s} value={s}>
+                  {s}×
+                </option>
+              ))}
+            </select>
+          </label>
+        </fieldset>
         <label className="tick">
           <input type="checkbox" checked={lock} onChange={(e) => setLock(e.target.checked)} />
           {t('scenes.lock')}
@@ -333,7 +381,7 @@ function PushDialog({
           <button type="button" onClick={() => onDone()}>
             {t('alarms.cancel')}
           </button>
-          <button type="submit" className="main" disabled={!all && chosen.size === 0}>
+          <button type="submit" className="main" disabled={(!all && chosen.size === 0) || Number.isNaN(past)}>
             {t('scenes.push')}
           </button>
         </div>
@@ -371,6 +419,7 @@ function RecordDialog({
               {s.dark
                 ? t('scenes.dark')
                 : `${nameOf(s.scene ?? '')} · ${t('scenes.version', { n: s.version ?? 0 })}${s.reason ? ` · ${t(`scenes.reason.${s.reason}`)}` : ''}${s.by ? ` · ${s.by}` : ''}`}
+              <Replayed of={s.replay} at={Date.parse(s.at)} />
             </span>
           </li>
         ))}

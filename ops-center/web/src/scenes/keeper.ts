@@ -15,6 +15,12 @@ const QUIET_WITHIN = 10 * 60_000;
 const HANDS_OFF = 60_000;
 const MOST_PIXELS = 65_000;
 
+/** What the page shows: the past is not the present by another name. */
+const linkOf = (wall: Wall): string => {
+  const { state } = wall.socket.link.get();
+  return wall.replay && state === 'live' ? 'replay' : state;
+};
+
 /**
  * Keeps one screen going day and night: says how it is, moves and dims the
  * picture, and starts the page anew when it is stuck, after an upgrade of the
@@ -125,7 +131,7 @@ export class Keeper {
       height: Math.round(innerHeight * devicePixelRatio),
       ratio: devicePixelRatio,
       build: this.#build,
-      link: this.#wall.socket.link.get().state,
+      link: linkOf(this.#wall),
       errors: this.#errors,
       ...(this.#lastError ? { lastError: this.#lastError } : {}),
       ...(memory ? { heapMB: Math.round(memory.usedJSHeapSize / 2 ** 20) } : {}),

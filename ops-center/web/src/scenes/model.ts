@@ -1,4 +1,5 @@
 import type { Label } from '../live/dictionary.ts';
+import type { ReplayOrder } from '../replay/follow.ts';
 import type { Camera } from './camera.ts';
 
 export const COLUMNS = 24;
@@ -100,6 +101,8 @@ export interface SceneMessage {
   focus?: Focus;
   home?: View;
   until?: string;
+  /** The past is to be shown. */
+  replay?: ReplayOrder;
 }
 
 /** What a system shows that nobody made a scene for; the server has the same. */
