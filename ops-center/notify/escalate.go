@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,8 @@ type escalator struct {
 
 	mu      sync.Mutex
 	pending map[string]pending // by subscription and event
-	wake    chan struct{}
+	at      uint64             // the newest event looked at
+	looked  atomic.Uint64      // how often what is due was looked at
 }
 
 type pending struct {
@@ -26,7 +28,7 @@ type pending struct {
 }
 
 func newEscalator(n *Notify) *escalator {
-	return &escalator{n: n, pending: map[string]pending{}, wake: make(chan struct{}, 1)}
+	return &escalator{n: n, pending: map[string]pending{}}
 }
 
 func pendingKey(sub string, seq uint64) string { return fmt.Sprintf("%s.%d", sub, seq) }
@@ -53,12 +55,22 @@ func (x *escalator) received(sub string, first, last uint64) {
 	}
 }
 
-// run follows the feed from a day ago, so that a restart forgets nobody.
-func (x *escalator) run(ctx context.Context) {
-	at := uint64(0)
-	if end := x.n.feed.end(); end > recent {
-		at = end - recent
+// place is the event behind which everything has to be looked at again after a
+// restart: what is waited for may be long ago in a feed in which much is told.
+func (x *escalator) place() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	at := x.at
+	for _, p := range x.pending {
+		at = min(at, p.event.Seq-1)
 	}
+	return at
+}
+
+// run follows the feed from where all was decided, so that a restart forgets
+// nobody.
+func (x *escalator) run(ctx context.Context) {
+	at := x.place()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -76,6 +88,7 @@ func (x *escalator) run(ctx context.Context) {
 			}
 		}
 		x.passOn(ctx)
+		x.looked.Add(1)
 		select {
 		case <-x.n.feed.more(at):
 		case <-tick.C:
@@ -90,6 +103,7 @@ func (x *escalator) see(e *Event) {
 	subs := x.n.List()
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.at = max(x.at, e.Seq)
 	if e.Of != 0 {
 		delete(x.pending, pendingKey(e.From, e.Of)) // passed on already
 	}
@@ -108,7 +122,7 @@ func (x *escalator) see(e *Event) {
 		if s.Escalation == nil || s.Paused || !s.wants(e) || e.Seq <= x.n.startOf(s.ID) || len(x.pending) >= maxPending {
 			continue
 		}
-		if s.Escalation.Until == "receipt" && x.n.has(s.ID, e.Seq) {
+		if s.Escalation.Until == "receipt" && x.n.has(s.ID, e) {
 			continue
 		}
 		after, err := time.ParseDuration(s.Escalation.After)
@@ -140,7 +154,7 @@ func (x *escalator) passOn(ctx context.Context) {
 			x.drop(p)
 			continue
 		}
-		if s.Escalation.Until == "receipt" && x.n.has(s.ID, p.event.Seq) {
+		if s.Escalation.Until == "receipt" && x.n.has(s.ID, p.event) {
 			x.drop(p)
 			continue
 		}
@@ -165,15 +179,22 @@ func (x *escalator) drop(p pending) {
 }
 
 // has reports whether a subscription has its receipt of an event.
-func (n *Notify) has(id string, seq uint64) bool {
+func (n *Notify) has(id string, e *Event) bool {
 	w, err := n.worker(id)
 	if err != nil {
 		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	seq := e.Seq
 	if w.sub.Kind != Stream {
-		return seq <= w.place.Cursor
+		// What is told at once goes ahead of what is held.
+		return seq <= w.place.Cursor || ahead(e) && seq <= w.place.Ahead
+	}
+	// A receiver acknowledges in order. Only what is remembered singly can be
+	// known to have been left out.
+	if len(w.past) > 0 && seq < w.past[0].First && seq <= w.acked {
+		return true
 	}
 	for i := range w.past {
 		if r := &w.past[i]; r.State == Delivered && r.First <= seq && seq <= r.Last && r.Type == typeEvent {

@@ -122,10 +122,14 @@ func (f *feed) appended(ctx context.Context, e *Event) (uint64, error) {
 	f.appending.Lock()
 	defer f.appending.Unlock()
 	if f.unsure {
+		before := f.end()
 		if err := f.catchUp(ctx); err != nil {
 			return 0, fmt.Errorf("reading the feed: %w", err)
 		}
 		f.unsure = false
+		if seq := f.passedOn(before, e); seq > 0 {
+			return seq, nil
+		}
 	}
 	if e.SourceSeq != 0 && e.SourceSeq <= f.place(e.Source) {
 		return 0, nil
@@ -145,6 +149,22 @@ func (f *feed) appended(ctx context.Context, e *Event) (uint64, error) {
 	}
 	f.adopt(e)
 	return seq, nil
+}
+
+// passedOn finds an escalation that is in the feed behind a number already; it is
+// of no source whose place would tell.
+func (f *feed) passedOn(behind uint64, e *Event) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, old := range slices.Backward(f.ring) {
+		if old.Seq <= behind {
+			break
+		}
+		if e.Of != 0 && old.Of == e.Of && old.From == e.From && old.Target == e.Target {
+			return old.Seq
+		}
+	}
+	return 0
 }
 
 // pass notes that a source was read up to seq without an event.

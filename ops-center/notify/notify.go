@@ -175,6 +175,9 @@ const (
 // mark is where the feed was when the places were written.
 type mark struct {
 	Feed feedMark `json:"feed"`
+	// Escalated is the place behind which escalations look again, nil before
+	// there was one.
+	Escalated *uint64 `json:"escalated,omitempty"`
 }
 
 // Open loads the subscriptions and where they are. Nothing is sent before Start.
@@ -247,6 +250,12 @@ func Open(ctx context.Context, o Options) (*Notify, error) {
 	n.register(o.Metrics)
 	n.metrics.broken.Add(float64(n.feed.broken))
 	n.escalate = newEscalator(n)
+	switch end := n.feed.end(); {
+	case m.Escalated != nil:
+		n.escalate.at = min(*m.Escalated, end)
+	case end > recent:
+		n.escalate.at = end - recent
+	}
 	return n, nil
 }
 
@@ -469,6 +478,7 @@ func (n *Notify) save(ctx context.Context) error {
 	for id, w := range n.snapshot() {
 		places[id] = w.where()
 	}
+	escalated := n.escalate.place()
 	values, err := n.streams.values()
 	if err != nil {
 		return err
@@ -476,7 +486,7 @@ func (n *Notify) save(ctx context.Context) error {
 	if values[keyPlaces], err = json.Marshal(places); err != nil {
 		return err
 	}
-	if values[keyMark], err = json.Marshal(mark{Feed: n.feed.mark()}); err != nil {
+	if values[keyMark], err = json.Marshal(mark{Feed: n.feed.mark(), Escalated: &escalated}); err != nil {
 		return err
 	}
 	return n.opt.Store.PutAll(ctx, values)

@@ -278,10 +278,14 @@ func minutes(text string) (int, bool) {
 	return t.Hour()*60 + t.Minute(), err == nil && len(text) == 5
 }
 
+// ahead reports whether an event waits for nothing: the most urgent ones, and what
+// is addressed to one receiver.
+func ahead(e *Event) bool { return e.Priority == 1 || e.Target != "" }
+
 // release is when an event may be delivered: at once, which is the zero time, or
 // when what holds it is over.
 func (s *Subscription) release(e *Event, calendar *time.Location) time.Time {
-	if e.Priority == 1 || e.Target != "" || s.Quiet == nil && s.Digest == "" {
+	if ahead(e) || s.Quiet == nil && s.Digest == "" {
 		return time.Time{}
 	}
 	at := e.Recorded.In(calendar)

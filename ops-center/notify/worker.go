@@ -35,6 +35,7 @@ type worker struct {
 	place   place
 	current *Receipt // on its way, or tried in vain
 	past    []Receipt
+	acked   uint64 // the newest event of a stream that was acknowledged
 	dead    map[string]*Receipt
 	resend  []string // dead letters to be tried again, in turn
 	nudge   chan struct{}
@@ -95,6 +96,9 @@ func (w *worker) fold(r *Receipt) {
 // remember keeps a receipt for people; with mu held, or before others know w.
 func (w *worker) remember(r Receipt) {
 	w.past = append(w.past, r)
+	if r.State == Delivered {
+		w.acked = max(w.acked, r.Last)
+	}
 	if len(w.past) > 2*history {
 		w.past = slices.Clone(w.past[len(w.past)-history:])
 	}
@@ -179,7 +183,7 @@ func (w *worker) regain(ctx context.Context) bool {
 				break
 			}
 			// Priority 1 has gone ahead; all else that it wants was held.
-			if e.Priority != 1 && e.Target == "" && w.sub.wants(e) {
+			if !ahead(e) && w.sub.wants(e) {
 				w.held = append(w.held, e)
 			}
 		}
@@ -672,7 +676,7 @@ func (w *worker) rebuild(ctx context.Context, r *Receipt) (*Message, error) {
 			break
 		}
 		for _, e := range list {
-			if at = e.Seq; at <= r.Last && e.Priority != 1 && e.Target == "" && w.sub.wants(e) {
+			if at = e.Seq; at <= r.Last && !ahead(e) && w.sub.wants(e) {
 				events = append(events, e)
 			}
 		}
