@@ -2,7 +2,7 @@ import { useEffect, useMemo, useState } from 'react';
 import { useCell } from '../cell.ts';
 import { age, date, elapsed, number } from '../format.ts';
 import { type Translate, useLanguage } from '../i18n/index.ts';
-import type { Alarm } from '../live/alarms.ts';
+import { type Alarm, needsAcknowledge } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { PRIORITY, SERIES } from '../palette.ts';
 import { standsOn, subject, title } from '../panels/alarmlist.tsx';
@@ -16,10 +16,12 @@ import { CATEGORIES } from '../warnings/words.ts';
 import { type ActName, type Detail, deskApi } from './api.ts';
 import { fits, useDesk } from './desk.ts';
 import { type Action, keyOf } from './keys.ts';
-import { heldByOther, holds } from './model.ts';
-import { ACT_KEY, eventWord, keyWord, roleWord, why } from './words.ts';
+import { heldByOther, holds, sorted } from './model.ts';
+import { ACT_KEY, eventWord, groupWord, keyWord, roleWord, why } from './words.ts';
 
 const HOURS = [1, 6, 24] as const;
+/** Alarms that the page of a group lists. */
+const MOST_LISTED = 50;
 
 const ACT_ACTION: Record<ActName, Action> = {
   acknowledge: 'acknowledge',
@@ -138,7 +140,7 @@ export function AlarmPage({ id, onBack }: { id: string; onBack: () => void }) {
           </p>
         </div>
       </div>
-      <ActButtons alarm={alarm} live={live} />
+      <ActButtons alarms={[alarm]} live={live} />
       <div className="page-scroll">
         {labelOf(alarm.message, lang, '') !== title(alarm, lang) && (
           <p className="message">{labelOf(alarm.message, lang, '')}</p>
@@ -284,22 +286,94 @@ export function AlarmPage({ id, onBack }: { id: string; onBack: () => void }) {
   );
 }
 
+/** Alarms with one cause: what is in it, and what is done to all of them at once. */
+export function GroupPage({ ids, onBack }: { ids: readonly string[]; onBack: () => void }) {
+  const wall = useWall();
+  const desk = useDesk();
+  const { lang, t } = useLanguage();
+  useSecond();
+  useCell(wall.alarmBook.alarms);
+  const live = useCell(wall.socket.link).state === 'live';
+  const alarms = sorted(ids.flatMap((id) => desk.alarm(id) ?? []));
+  const worst = alarms[0];
+  if (!worst) return null;
+  const now = wall.clock.now();
+  const unseen = alarms.filter(needsAcknowledge).length;
+  // What to do is the rule's: said once for all of its alarms.
+  const toDo = new Map(alarms.map((a) => [a.rule, a])).values();
+  return (
+    <section className="panel alarm-page" aria-label={t('desk.page')}>
+      <div className="page-head">
+        <button type="button" className="back" onClick={onBack}>
+          ← {t('desk.back')}
+        </button>
+        <PrioritySymbol priority={worst.priority} size={34} quiet={unseen === 0} />
+        <div>
+          <h2>{groupWord(t, lang, wall, worst.group ?? '', worst)}</h2>
+          <p>
+            <b className={`word p${worst.priority}`}>{t(`priority.${worst.priority}`)}</b> ·{' '}
+            {t('desk.group.count', { count: number(lang, alarms.length), unseen: number(lang, unseen) })}
+            {worst.exercise && <i className="exercise">{t('desk.exercise')}</i>}
+            {worst.simulated && <i className="sim">{t('device.simulated')}</i>}
+          </p>
+        </div>
+      </div>
+      <ActButtons alarms={alarms} live={live} />
+      <div className="page-scroll">
+        <ul className="neighbours">
+          {alarms.slice(0, MOST_LISTED).map((a) => (
+            <li key={a.id}>
+              <button type="button" onClick={() => desk.open(a)}>
+                <PrioritySymbol priority={a.priority} size={18} quiet={a.state !== 'unacknowledged'} />
+                <span>
+                  {subject(wall, a)} <b>{standsOn(wall, a, lang)}</b>
+                </span>
+                <small>
+                  {elapsed(now - Date.parse(a.raised))} · {t(`state.${a.state}`)}
+                </small>
+              </button>
+            </li>
+          ))}
+          {alarms.length > MOST_LISTED && (
+            <li>{t('desk.andMore', { count: alarms.length - MOST_LISTED })}</li>
+          )}
+        </ul>
+        {[...toDo].slice(0, 3).map((a) => {
+          const response = labelOf(a.response, lang, '');
+          return (
+            response && (
+              <div className="to-do" key={a.rule}>
+                <h3>
+                  {t('alarms.response')} · {title(a, lang)}
+                </h3>
+                <p>{response}</p>
+              </div>
+            )
+          );
+        })}
+      </div>
+    </section>
+  );
+}
+
 function after(t: Translate, lang: 'vi' | 'en', minutes: number): string {
   if (Math.abs(minutes) < 0.5) return t('desk.atOnce');
   const n = number(lang, Math.abs(minutes), 0);
   return minutes > 0 ? t('desk.later', { n }) : t('desk.earlier', { n });
 }
 
-/** What can be done now, with the key for it; why not, when nothing can. */
-function ActButtons({ alarm, live }: { alarm: Alarm; live: boolean }) {
+/** What can be done now, with the key for it; why not, when nothing can. What is of one alarm only is left out for many. */
+function ActButtons({ alarms, live }: { alarms: readonly Alarm[]; live: boolean }) {
   const wall = useWall();
   const desk = useDesk();
   const { t } = useLanguage();
   const keys = useCell(desk.keys);
-  const pending = useCell(desk.acts.pending).get(alarm.id);
+  const all = useCell(desk.acts.pending);
+  const pending = alarms.map((a) => all.get(a.id)).find((p) => p !== undefined);
   const now = wall.clock.now();
-  const other = heldByOther(alarm, desk.me, now);
-  const offered = OFFERED.filter((act) => desk.may(act) && fits(act, alarm, desk.me, now));
+  const alarm = alarms.length === 1 ? alarms[0] : undefined;
+  const other = alarms.find((a) => heldByOther(a, desk.me, now));
+  const offered = OFFERED.filter((act) => desk.may(act) && alarms.some((a) => fits(act, a, desk.me, now)));
   const button = (action: Action, label: string, run: () => void, main = false, off = false) => (
     <button
       key={action + label}
@@ -323,21 +397,23 @@ function ActButtons({ alarm, live }: { alarm: Alarm; live: boolean }) {
           button(
             ACT_ACTION[act],
             t(ACT_KEY[act]),
-            () => desk.ask(act, [alarm]),
+            () => desk.ask(act, alarms),
             act === 'acknowledge' || act === 'accept',
             !live,
           ),
         )}
-        {alarm.device && button('map', t('alarms.toMap'), () => wall.showOnMap(alarm.device))}
-        {desk.permissions.has('push_scenes') &&
+        {alarm?.device && button('map', t('alarms.toMap'), () => wall.showOnMap(alarm.device))}
+        {alarm &&
+          desk.permissions.has('push_scenes') &&
           button('push', t('desk.push'), () => desk.askPush(), false, !live)}
-        {desk.permissions.has('draft_warnings') &&
+        {alarm &&
+          desk.permissions.has('draft_warnings') &&
           button('warning', t('desk.draft'), () => void desk.draftWarning(alarm), false, !live)}
       </div>
       <p id="why-off" className={reason ? 'why-off' : ''}>
         {reason}
       </p>
-      {other && <p className="why-off">{t('desk.heldBy', { name: alarm.claimed?.by ?? '' })}</p>}
+      {other && <p className="why-off">{t('desk.heldBy', { name: other.claimed?.by ?? '' })}</p>}
     </div>
   );
 }

@@ -13,8 +13,9 @@ import { MapView } from '../panels/mapview.tsx';
 import { PrioritySymbol } from '../panels/symbol.tsx';
 import { NotThePast } from '../replay/links.tsx';
 import { LanguageSwitch, PageMenu, ThemeSwitch } from '../shell/masthead.tsx';
+import { UpgradeChip } from '../shell/upgrade.tsx';
 import { Wall } from '../wall.ts';
-import { AlarmPage } from './alarmpage.tsx';
+import { AlarmPage, GroupPage } from './alarmpage.tsx';
 import type { ActName } from './api.ts';
 import { Desk, DeskContext, type Dialog, useDesk } from './desk.ts';
 import { ActDialog, PushDialog } from './dialogs.tsx';
@@ -271,13 +272,17 @@ function Board() {
 
   const alarm = selection.alarm;
   const device = alarm ? undefined : selection.device;
+  const under = useCell(desk.under);
+  const group = !alarm && !device && under.length > 1;
   return (
     <>
       <a className="skip" href="#alarms">
         {t('app.skip')}
       </a>
       <LostBanner />
-      <div className={`page desk-page ${alarm || device ? 'reading' : ''} ${showMap ? '' : 'mapless'}`}>
+      <div
+        className={`page desk-page ${alarm || device || group ? 'reading' : ''} ${showMap ? '' : 'mapless'}`}
+      >
         <DeskHeader
           mapOn={showMap}
           onMap={() => (small ? setMapOnSmall(!mapOnSmall) : setMapOn(!mapOn))}
@@ -292,7 +297,8 @@ function Board() {
           {showMap && <DeskMap />}
           {alarm && <AlarmPage key={alarm} id={alarm} onBack={() => desk.choose(undefined, [])} />}
           {device && <DevicePanel id={device} />}
-          {!alarm && !device && (
+          {group && <GroupPage ids={under} onBack={() => desk.choose(undefined, [])} />}
+          {!alarm && !device && !group && (
             <section className="panel alarm-page blank" aria-label={t('desk.page')}>
               <p className="empty">{t('desk.choose')}</p>
             </section>
@@ -411,6 +417,7 @@ function DeskHeader({ mapOn, onMap, small }: { mapOn: boolean; onMap: () => void
       <button type="button" className="chip" onClick={() => desk.dialog.set({ kind: 'shift' })}>
         {t('desk.shift')} <b>{duty.length > 0 ? duty.map((d) => d.name).join(', ') : t('desk.nobody')}</b>
       </button>
+      <UpgradeChip />
       <SoundChip />
       <button type="button" className="chip" aria-pressed={mapOn} onClick={onMap}>
         {t('desk.map')}
