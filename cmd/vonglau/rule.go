@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -198,8 +200,8 @@ func tellTrial(w io.Writer, raw []byte) error {
 		return failed(fmt.Errorf("reading the answer: %w", err))
 	}
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintf(out, "%d alarms of %d readings of %d devices\n", t.Total, t.Readings, t.Devices)
-	_, _ = fmt.Fprintln(out, "\nRULE\tALARMS\tHOURS\tMOST ON ONE DAY")
+	_, _ = fmt.Fprintf(out, "%d alarms of %d readings of %d devices: %d shown, %d explained by others\n", t.Total, t.Readings, t.Devices, t.Shown, t.Explained)
+	_, _ = fmt.Fprintln(out, "\nRULE\tALARMS\tSHOWN\tEXPLAINED BY\tHOURS\tMOST ON ONE DAY")
 	for _, r := range t.Rules {
 		day, most := "", 0
 		days := make([]string, 0, len(r.Days))
@@ -215,7 +217,11 @@ func tellTrial(w io.Writer, raw []byte) error {
 		if most > 0 {
 			day = fmt.Sprintf("%d on %s", most, day)
 		}
-		_, _ = fmt.Fprintf(out, "%s\t%d\t%.1f\t%s\n", r.Rule, r.Count, r.Seconds/3600, day)
+		var explained []string
+		for _, cause := range slices.Sorted(maps.Keys(r.Explained)) {
+			explained = append(explained, fmt.Sprintf("%d %s", r.Explained[cause], cause))
+		}
+		_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%s\t%.1f\t%s\n", r.Rule, r.Count, r.Shown, cmp.Or(strings.Join(explained, ", "), "–"), r.Seconds/3600, day)
 	}
 	if len(t.Busiest) > 0 {
 		_, _ = fmt.Fprintln(out, "\nENTITY\tALARMS")
@@ -224,14 +230,14 @@ func tellTrial(w io.Writer, raw []byte) error {
 		}
 	}
 	if len(t.Alarms) > 0 {
-		_, _ = fmt.Fprintln(out, "\nRAISED\tCLEARED\tP\tRULE\tMESSAGE")
+		_, _ = fmt.Fprintln(out, "\nRAISED\tCLEARED\tP\tRULE\tEXPLAINED BY\tMESSAGE")
 		for i := range t.Alarms {
 			a := &t.Alarms[i]
 			cleared := "still"
 			if a.Cleared != nil {
 				cleared = a.Cleared.Format("01-02 15:04:05")
 			}
-			_, _ = fmt.Fprintf(out, "%s\t%s\t%d\t%s\t%s\n", a.Raised.Format("2006-01-02 15:04:05"), cleared, a.Priority, a.Rule, cmp.Or(a.Message["en"], a.Entity))
+			_, _ = fmt.Fprintf(out, "%s\t%s\t%d\t%s\t%s\t%s\n", a.Raised.Format("2006-01-02 15:04:05"), cleared, a.Priority, a.Rule, cmp.Or(a.Explained, "–"), cmp.Or(a.Message["en"], a.Entity))
 		}
 	}
 	for _, n := range t.Notes {

@@ -13,8 +13,9 @@
 // Time: conditions are judged in event time. A reading not newer than the
 // newest one judged for the same rule and device changes nothing, so late data
 // never raises an old alarm again and a duplicate counts once. An event time ahead
-// of its arrival counts as the arrival. Only silence looks at the clock, through
-// Tick.
+// of its arrival counts as the arrival. What several devices say together is
+// judged when its moment is over (moment.go). Silence looks at the clock, through
+// Tick, and a moment after which nothing is reported.
 //
 // Restart: what the engine remembers beside the alarms (delays under way, rain
 // of the last hour) is written to the store from time to time together with the

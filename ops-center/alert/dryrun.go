@@ -45,12 +45,19 @@ type TrialAlarm struct {
 	Value    *float64          `json:"value,omitempty"`
 	Unit     string            `json:"unit,omitempty"`
 	Message  map[string]string `json:"message"`
+	// Explained is what it was expected for all the time, so that nobody would
+	// have seen it: a rule that inhibits its own, or the device its own hangs on.
+	Explained string `json:"explained,omitempty" doc:"The rule, or the node that is down, for which it would never have been shown"`
 }
 
 // RuleTrial is what one rule would have done.
 type RuleTrial struct {
 	Rule  string `json:"rule"`
 	Count int    `json:"count"`
+	// Shown are those that would have asked for somebody. The others were
+	// expected as long as they held.
+	Shown     int            `json:"shown" doc:"Of count, those that would have been shown"`
+	Explained map[string]int `json:"explained,omitempty" doc:"Of count, those that would never have been shown, by the rule or node that explains them"`
 	// Days counts by day, in the city's calendar.
 	Days map[string]int `json:"days,omitempty"`
 	// Seconds is how long its alarms held together.
@@ -71,9 +78,12 @@ type TrialResult struct {
 	Devices  int          `json:"devices"`
 	Alarms   []TrialAlarm `json:"alarms"`
 	Total    int          `json:"total"`
-	Rules    []RuleTrial  `json:"rules"`
-	Busiest  []Busy       `json:"busiest"`
-	Mix      Mix          `json:"mix"`
+	// Shown of them would have asked for somebody, Explained would not.
+	Shown     int         `json:"shown" doc:"Of total, the alarms that would have been shown"`
+	Explained int         `json:"explained" doc:"Of total, those that would not, being expected for another alarm"`
+	Rules     []RuleTrial `json:"rules"`
+	Busiest   []Busy      `json:"busiest"`
+	Mix       Mix         `json:"mix"`
 	// Notes say what a trial cannot know, or left out.
 	Notes []string `json:"notes"`
 }
@@ -101,24 +111,41 @@ func (s *Alarms) Try(ctx context.Context, t Trial) (*TrialResult, error) {
 	}
 	e := newEngine(s.opt.Register, s.opt.ZoneName, s.opt.Place)
 	e.calendar, e.limits = s.opt.Calendar, limits
+	// What inhibits does so in a trial as well, by the rules that are tried. Plans
+	// and what people put aside are of another time.
+	aside := &Alarms{opt: s.opt, engine: e, chatter: chatter{}}
+	e.dress = aside.dress
 	e.adopt(rules, t.From.UnixMilli())
 	list, quantities, silence := covered(e, s.opt.Register)
 	out := &TrialResult{From: t.From, To: t.To, Devices: len(list), Alarms: []TrialAlarm{}, Notes: []string{}}
 	if silence {
 		out.Notes = append(out.Notes, "silence is judged by what the store has: readings kept by a device and sent late count as in time")
 	}
-	c := &collector{out: out, only: t.Only, open: map[key]int{}, rules: map[string]*RuleTrial{}, busy: map[string]int{}, calendar: s.opt.Calendar}
+	c := &collector{out: out, only: t.Only, open: map[key]*trialled{}, ruleOf: map[string]string{}, rules: map[string]*RuleTrial{}, busy: map[string]int{}, calendar: s.opt.Calendar}
 	for i := range rules {
 		if t.Only == "" || rules[i].ID == t.Only {
 			c.rules[rules[i].ID] = &RuleTrial{Rule: rules[i].ID, Days: map[string]int{}}
 		}
 	}
+	covers := slices.ContainsFunc(rules, func(r Rule) bool { return !r.Disabled && r.Inhibits != nil })
 	tick, told := t.From, time.Now()
+	take := func(now time.Time) {
+		if covers && len(e.outbox) > 0 {
+			aside.expire(now)
+		}
+		c.take(e)
+	}
 	pass := func(to time.Time) {
-		for silence && !tick.After(to) {
-			e.tick(tick.UnixMilli(), t.From.UnixMilli())
-			c.take(e)
-			tick = tick.Add(time.Minute)
+		for ; !tick.After(to); tick = tick.Add(time.Minute) {
+			if silence {
+				e.tick(tick.UnixMilli(), t.From.UnixMilli())
+			}
+			e.settleWaiting(tick.UnixMilli(), t.From.UnixMilli())
+			if covers { // what was judged late is a minute late at most
+				aside.expire(tick)
+			}
+			aside.chatter.sweep(tick.UnixMilli())
+			take(tick)
 		}
 	}
 	err = t.Feed(ctx, list, quantities, t.From, t.To, func(m *devices.Message) error {
@@ -127,7 +154,7 @@ func (s *Alarms) Try(ctx context.Context, t Trial) (*TrialResult, error) {
 		}
 		pass(m.Received)
 		e.message(m)
-		c.take(e)
+		take(m.Received)
 		if out.Readings++; out.Readings >= maxTrialReadings {
 			return errTrialFull
 		}
@@ -146,7 +173,7 @@ func (s *Alarms) Try(ctx context.Context, t Trial) (*TrialResult, error) {
 		pass(t.To)
 	}
 	e.settleMoments(func(*moment) bool { return true })
-	c.take(e)
+	take(t.To)
 	c.finish()
 	return out, ctx.Err()
 }
@@ -201,8 +228,8 @@ func covered(e *engine, r *devices.Register) (list []*devices.Device, quantities
 // collector makes alarms of transitions.
 type collector struct {
 	out      *TrialResult
-	open     map[key]int // into out.Alarms; -1 for one beyond the bound
-	since    map[key]time.Time
+	open     map[key]*trialled
+	ruleOf   map[string]string // by alarm
 	rules    map[string]*RuleTrial
 	busy     map[string]int
 	calendar *time.Location
@@ -211,40 +238,78 @@ type collector struct {
 	only string
 }
 
+// trialled is an alarm whose condition holds.
+type trialled struct {
+	at    int // in out.Alarms; -1 for one beyond the bound
+	began time.Time
+	shown bool
+	cause string // for which it is expected
+	who   Alarm
+}
+
+// cause is what an alarm that is suppressed is expected for.
+func (c *collector) cause(a *Alarm) string {
+	if a.Suppression != nil && a.Because == "" {
+		return c.ruleOf[a.Suppression.Alarm]
+	}
+	return string(a.Because)
+}
+
+// over counts an alarm whose condition ended, or the trial did.
+func (c *collector) over(k key, at time.Time) {
+	o := c.open[k]
+	delete(c.open, k)
+	r := c.rules[k.rule]
+	r.Seconds += at.Sub(o.began).Seconds()
+	if o.shown {
+		c.out.Shown++
+		r.Shown++
+		c.counts[max(1, min(4, o.who.Priority))-1]++
+		c.busy[o.who.Entity]++
+		return
+	}
+	c.out.Explained++
+	if r.Explained == nil {
+		r.Explained = map[string]int{}
+	}
+	r.Explained[o.cause]++
+	if o.at >= 0 {
+		c.out.Alarms[o.at].Explained = o.cause
+	}
+}
+
 func (c *collector) take(e *engine) {
 	for _, t := range e.outbox {
 		a := &t.Alarm
 		k := a.key()
-		if c.since == nil {
-			c.since = map[key]time.Time{}
-		}
-		began, running := c.since[k]
+		c.ruleOf[a.ID] = a.Rule
+		o := c.open[k]
 		switch {
 		case c.only != "" && a.Rule != c.only:
-		case a.Active && a.State != Suppressed && !running:
-			c.since[k] = t.At
+		case a.Active && o == nil:
 			c.out.Total++
-			c.counts[max(1, min(4, a.Priority))-1]++
-			c.busy[a.Entity]++
 			r := c.rules[a.Rule]
 			r.Count++
 			r.Days[t.At.In(c.calendar).Format(time.DateOnly)]++
-			c.open[k] = -1
+			c.open[k] = &trialled{at: -1, began: t.At, shown: a.State.Shown(), cause: c.cause(a), who: *a}
 			if len(c.out.Alarms) < maxTrialAlarms {
-				c.open[k] = len(c.out.Alarms)
+				c.open[k].at = len(c.out.Alarms)
 				c.out.Alarms = append(c.out.Alarms, TrialAlarm{
 					Rule: a.Rule, Entity: a.Entity, Device: a.Device, Priority: a.Priority, Raised: t.At,
 					Value: a.Value, Unit: a.Unit, Message: a.Message,
 				})
 			}
-		case !a.Active && running:
-			at := t.At
-			c.rules[a.Rule].Seconds += at.Sub(began).Seconds()
-			if i := c.open[k]; i >= 0 {
-				c.out.Alarms[i].Cleared = &at
+		case a.Active:
+			o.shown = o.shown || a.State.Shown()
+			if cause := c.cause(a); cause != "" {
+				o.cause = cause
 			}
-			delete(c.since, k)
-			delete(c.open, k)
+		case o != nil:
+			at := t.At
+			if o.at >= 0 {
+				c.out.Alarms[o.at].Cleared = &at
+			}
+			c.over(k, at)
 		}
 		// Nobody acknowledges in a trial: an alarm that is over is done with.
 		if a.State == Returned {
@@ -257,8 +322,8 @@ func (c *collector) take(e *engine) {
 }
 
 func (c *collector) finish() {
-	for k, began := range c.since {
-		c.rules[k.rule].Seconds += c.out.To.Sub(began).Seconds()
+	for k := range c.open {
+		c.over(k, c.out.To)
 	}
 	for _, r := range c.rules {
 		c.out.Rules = append(c.out.Rules, *r)
