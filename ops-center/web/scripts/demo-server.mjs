@@ -5,6 +5,7 @@
 //   npm run demo -- --port 8090 --devices 500 --layers DIR --seed 7
 //   npm run demo -- --speed 60          an hour in a minute; for tests
 //   the same server has the story pages at /stories/, each panel in each state
+//   npm run demo -- --build NAME        says that its files are these; another name after a restart is an upgrade
 //   npm run demo -- --still yes         nothing moves; --without ID leaves a device off the map
 //
 // --layers takes a folder of GeoJSON files (wards.geojson, streets.geojson …)
@@ -237,10 +238,12 @@ export class DemoServer {
     failHistory = false,
     still = false,
     without = '',
+    build = '',
     attribution = 'Thành phố mô phỏng',
   } = {}) {
     this.failHistory = failHistory;
     this.still = still;
+    this.build = build;
     this.attribution = attribution;
     this.hub = `demo-${Date.now().toString(36)}`;
     this.seq = 1;
@@ -427,6 +430,7 @@ export class DemoServer {
         heartbeatMs: 1000,
         tickMs: TICK,
         resumed,
+        ...(this.build ? { build: this.build } : {}),
       }),
     );
     if (resumed) {
@@ -545,6 +549,17 @@ export class DemoServer {
       return send(200, JSON.stringify({ name: 'demo', role: 'operator' }));
     }
     if (!this.#known(request)) return problem(401, 'not signed in');
+    if (path === '/v1/me') {
+      return send(
+        200,
+        JSON.stringify({
+          principal: { id: 'demo', name: 'demo', role: 'operator' },
+          permissions: ['view', 'handle_alarms', 'shelve_alarms'],
+        }),
+      );
+    }
+    if (path === '/v1/shift') return send(200, JSON.stringify({ on: [] }));
+    if (path === '/v1/drills') return send(200, JSON.stringify({ drills: [] }));
     if (path === '/v1/session') {
       return send(
         200,
@@ -965,6 +980,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     layerDir: option('layers', ''),
     still: option('still', '') !== '',
     without: option('without', ''),
+    build: option('build', ''),
   });
   const address = await server.start(Number(option('port', '8090')));
   console.log(`the wall on a made-up city: ${address}/#token=demo   (Ctrl-C ends it)`);

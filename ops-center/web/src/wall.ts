@@ -104,6 +104,8 @@ export class Wall {
   readonly own = new Cell(false);
   /** The wall's files that the server has. */
   readonly build = new Cell('');
+  /** They are others than this page began with. */
+  readonly upgraded = new Cell(false);
 
   /** Fetches the alarms that a snapshot had no room for: a desk lists them all. */
   readonly #everyAlarm: boolean;
@@ -351,7 +353,11 @@ export class Wall {
   #hello(hub: { id: string; dict: number; build?: string; screen?: string; replay?: ReplayState }): void {
     if (hub.replay) this.#past(hub.replay);
     this.own.set(hub.screen !== undefined);
-    if (hub.build) this.build.set(hub.build);
+    if (hub.build) {
+      const first = this.build.get();
+      if (first && first !== hub.build) this.upgraded.set(true);
+      this.build.set(hub.build);
+    }
     if (hub.id !== this.city.hub) {
       // The hub started anew between the dictionary and the connection.
       this.#etag = '';

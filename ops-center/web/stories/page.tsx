@@ -40,6 +40,12 @@ export async function open(id: string): Promise<void> {
     link: 'live',
     ...story.told,
   };
+  // One device or alarm less, to see whether that would be noticed.
+  const without = new URLSearchParams(location.search).get('without') ?? '';
+  if (without) {
+    told.without = without;
+    told.alarms = told.alarms.filter((a) => a.id !== without);
+  }
   serve(told);
   if (story.id === 'glyphs') await glyphs(host);
   else await draw(host, story);
@@ -166,6 +172,7 @@ function list(host: HTMLElement, missing: string): void {
       id: s.id,
       sizes: s.sizes,
       golden: s.golden ?? false,
+      without: s.without ?? '',
       canvas: s.canvas ?? false,
     });
     row.append(

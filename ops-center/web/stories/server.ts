@@ -21,6 +21,8 @@ export interface Told {
   empty?: boolean;
   /** The connection never opens, or breaks off after the first second. */
   link: 'live' | 'never' | 'broken';
+  /** This device has no place on the map. */
+  without?: string;
   /** A moment of the past is shown. */
   replay?: boolean;
 }
@@ -206,7 +208,7 @@ export function answer(told: Told, method: string, url: URL): unknown {
             devices: Object.fromEntries(Object.keys(dictionary.devices).map((k) => [k, []])),
             channels: { device: [], quantity: [] },
           }
-        : dictionary;
+        : placed(told.without);
     case '/v1/layers':
       return told.empty ? { layers: [] } : recorded['/v1/layers'];
     case '/v1/rules':
@@ -330,6 +332,13 @@ export function answer(told: Told, method: string, url: URL): unknown {
   }
   if (/\/tiles\/|^\/stories\//.test(path)) return undefined;
   return 404;
+}
+
+function placed(without: string | undefined) {
+  const { devices } = dictionary;
+  const gone = devices.id.indexOf(without ?? '');
+  const keep = (list: (number | null)[]) => list.map((v, i) => (i === gone ? null : v));
+  return { ...dictionary, devices: { ...devices, lon: keep(devices.lon), lat: keep(devices.lat) } };
 }
 
 /** All that was said to the page: what it shows and no catalogue has must be in here. */

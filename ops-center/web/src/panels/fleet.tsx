@@ -17,7 +17,8 @@ export function Fleet() {
         <h2 id="fleet-title">{t('fleet.title')}</h2>
         {figures && <span>{t('fleet.note', { count: number(lang, figures.cellSize) })}</span>}
       </div>
-      <ul>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls where it is low, by key as well */}
+      <ul tabIndex={0} aria-labelledby="fleet-title">
         {rows.map((row) => {
           const profile = wall.city.profiles[row.profile];
           const name = labelOf(profile.label, lang, profile.name);

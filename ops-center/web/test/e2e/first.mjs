@@ -175,6 +175,8 @@ await checked('department');
 // The first rule at its page, from the template: refused in words until it says whose it is.
 await page.goto(`${url}/rules`);
 await page.locator('.list button.main', { hasText: 'Quy tắc mới' }).click();
+// A rule is a form first; here it is written as the file has it.
+await page.locator('.editor .modes button', { hasText: 'YAML' }).click();
 const source = page.locator('#rule-source');
 await run.shot(page, 'rule-new-vi');
 await run.axe(page, 'a new rule');

@@ -66,6 +66,34 @@ const coloured = async (page, within = 1e9) => {
   );
 };
 
+/** Goes to a device's alarm by the palette, as somebody would who knows its name. */
+async function find(page, device) {
+  await page.keyboard.press('Control+k');
+  await dialog(page, 'input').waitFor();
+  await page.keyboard.type(device);
+  const hit = page.locator('.palette [role="option"]', { hasText: 'Cảnh báo' });
+  await hit.filter({ hasText: device }).first().waitFor();
+  await page.keyboard.press('Enter');
+  await closed(page);
+}
+/** The same, to one certain alarm of the device. */
+async function choose(page, device, wanted) {
+  await find(page, device);
+  await page.locator('.alarm-page[data-alarm]').waitFor();
+  // A worse one of the same device may have come since: this one is in the list below it.
+  if ((await page.locator('.alarm-page').getAttribute('data-alarm')) !== wanted)
+    await page.locator(`.queue [data-alarm="${wanted}"]`).click();
+  await page.locator(`.alarm-page[data-alarm="${wanted}"]`).waitFor();
+}
+/** A priority 1 asks for words first. */
+async function acknowledge(page, note) {
+  await page.keyboard.press('a');
+  await sleep(300);
+  if ((await page.locator('dialog[open] textarea').count()) === 0) return;
+  await page.keyboard.type(note);
+  await page.keyboard.press('Enter');
+}
+
 const dialog = (page, inside) => page.locator(`dialog[open] ${inside}`).first();
 const closed = (page) => page.locator('dialog[open]').first().waitFor({ state: 'detached' });
 
@@ -103,11 +131,7 @@ await run.until(
   },
   PATIENCE,
 );
-await an.keyboard.press('Control+k');
-await dialog(an, 'input').waitFor();
-await an.keyboard.type(chosen.device);
-await an.locator('.palette [role="option"]', { hasText: 'Cảnh báo' }).first().waitFor();
-await an.keyboard.press('Enter');
+await find(an, chosen.device);
 await run.until(
   'the palette leads to its page',
   async () => (await an.locator('.alarm-page[data-alarm]').count()) === 1,
@@ -118,13 +142,38 @@ await an.keyboard.press('m');
 await run.until('M brings it to the middle of the map', async () => (await coloured(an, 40)) >= 100, 20_000);
 await shot(an, 'night-found-vi');
 
-// 2. Handled: acknowledged, given to a department, put on the wall, written down.
-await an.keyboard.press('a');
-await sleep(300);
-if ((await an.locator('dialog[open] textarea').count()) > 0) {
-  await an.keyboard.type('Đã gọi đội trực');
-  await an.keyboard.press('Enter');
-}
+// 2. A colleague, whose machine is two hours ahead, goes for the same alarm: the one who was
+// first has it, and the other is told who.
+await an.keyboard.press('c');
+await run.until('C claims it', async () => (await alarm(id)).claimed?.by === 'An');
+const binh = await run.screen({ width: 1366, height: 768 });
+await binh.addInitScript((ahead) => {
+  const Real = Date;
+  window.Date = class extends Real {
+    constructor(...args) {
+      if (args.length === 0) super(Real.now() + ahead);
+      else super(...args);
+    }
+    static now() {
+      return Real.now() + ahead;
+    }
+  };
+}, 2 * 3_600_000);
+await binh.goto(`${url}/desk#token=${encodeURIComponent(option('binh', ''))}`);
+await live(binh, "Bình's desk");
+await choose(binh, chosen.device, id);
+await acknowledge(binh, 'Tôi cũng thấy');
+await run.until(
+  'who comes second is told who was first',
+  async () =>
+    (await binh.locator('.outcome').getAttribute('data-outcome')) === 'first' &&
+    ((await binh.locator('.outcome').textContent()) ?? '').includes('An'),
+);
+run.expect('and has not acknowledged it', (await alarm(id)).acknowledged === undefined);
+await shot(binh, 'night-conflict-vi');
+
+// 3. Handled: acknowledged, given to a department, put on the wall, written down.
+await acknowledge(an, 'Đã gọi đội trực');
 await run.until('A acknowledges it', async () => (await alarm(id)).acknowledged?.by === 'An');
 await closed(an);
 await an.keyboard.press('g');
@@ -154,7 +203,65 @@ await run.until('the log has it', async () =>
 await an.keyboard.press('Escape');
 await closed(an);
 
-// 3. The server is killed under the open desk. What was done is there when it is back,
+// 4. Another is laid aside for a quarter of an hour, and taken back.
+let other;
+await run.until(
+  'another alarm is open',
+  async () => {
+    const open = await placed();
+    // The only one of its device: the palette leads to it.
+    other = open.find(
+      (a) => a.device !== chosen.device && open.filter((o) => o.device === a.device).length === 1,
+    );
+    return other !== undefined;
+  },
+  PATIENCE,
+);
+await choose(an, other.device, other.id);
+await an.keyboard.press('s');
+await dialog(an, 'input[type="radio"]').waitFor();
+await dialog(an, 'textarea').focus();
+await an.keyboard.type('Đang sửa tại chỗ');
+await an.keyboard.press('Enter');
+await run.until('S shelves it, with the reason', async () => {
+  const a = await alarm(other.id);
+  return a.state === 'shelved' && a.shelved?.by === 'An' && a.shelved?.reason === 'Đang sửa tại chỗ';
+});
+await closed(an);
+await run.until('its page says so', async () =>
+  /Tạm gác/i.test((await an.locator('.alarm-page').textContent()) ?? ''),
+);
+await an.keyboard.press('u');
+await run.until('U brings it back', async () => (await alarm(other.id)).state !== 'shelved');
+await choose(an, chosen.device, id);
+
+// 5. The line is cut while something is being said: it is neither lost nor said twice.
+await an.keyboard.press('b');
+await dialog(an, 'textarea').waitFor();
+await an.keyboard.type('Đội thoát nước đã đến');
+run.excused = true;
+await an.context().setOffline(true);
+await an.keyboard.press('Enter');
+await run.until(
+  'a remark without a line waits',
+  async () => (await an.locator('.outcome').getAttribute('data-outcome')) === 'unsure',
+);
+const remarks = async () =>
+  (await alarm(id)).comments?.filter((c) => c.text === 'Đội thoát nước đã đến') ?? [];
+run.expect('the server has nothing of it', (await remarks()).length === 0);
+await run.until('the desk says that it is cut off', async () => (await root(an)).state === 'stale', 20_000);
+await an.context().setOffline(false);
+await live(an, 'the desk, with the line back,');
+await run.until('and what waited is said', async () => (await remarks()).length > 0, 20_000);
+await run.until(
+  'as the desk shows',
+  async () => (await an.locator('.outcome').getAttribute('data-outcome')) === 'done',
+  20_000,
+);
+run.expect('once', (await remarks()).length === 1);
+run.excused = false;
+
+// 6. The server is killed under the open desk. What was done is there when it is back,
 // and the desk goes on without anybody touching it.
 run.excused = true;
 console.log('kill the server');
@@ -181,7 +288,7 @@ run.expect(
 await run.until('the map has the city again', async () => Number((await root(an)).devices) >= 60, PATIENCE);
 run.excused = false;
 
-// 4. The graphics are lost under it; the sensors come back.
+// 7. The graphics are lost under it; the sensors come back.
 const style = await an.addStyleTag({ content: '.legend, .map-top, .map-zoom { visibility: hidden }' });
 let before = 0;
 await run.until(
@@ -204,22 +311,8 @@ await run.until('and back with them', async () => (await coloured(an)) >= before
 run.excused = false;
 await style.evaluate((node) => node.remove());
 
-// 5. A colleague whose machine is two hours ahead: what is shown is the server's time.
-const binh = await run.screen({ width: 1366, height: 768 });
-await binh.addInitScript((ahead) => {
-  const Real = Date;
-  window.Date = class extends Real {
-    constructor(...args) {
-      if (args.length === 0) super(Real.now() + ahead);
-      else super(...args);
-    }
-    static now() {
-      return Real.now() + ahead;
-    }
-  };
-}, 2 * 3_600_000);
-await binh.goto(`${url}/desk#token=${encodeURIComponent(option('binh', ''))}`);
-await live(binh, 'a desk with a wrong clock');
+// 8. The colleague's machine is two hours ahead all the time: what is shown is the server's time.
+await live(binh, 'the desk with a wrong clock');
 const seconds = (text) => text.split(':').reduce((s, n) => 60 * s + Number(n), 0);
 const away = async () => {
   const shown = /\d{2}:\d{2}:\d{2}/.exec((await binh.locator('.clock').first().textContent()) ?? '')?.[0];
@@ -232,7 +325,7 @@ await shot(binh, 'night-clock-vi');
 
 await binh.context().close();
 
-// 6. The shift ends, with words for the next one; the paper has what is open.
+// 9. The shift ends, with words for the next one; the paper has what is open.
 await an.keyboard.press('v');
 await dialog(an, '.log').waitFor();
 await an.evaluate(() => {
