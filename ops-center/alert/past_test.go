@@ -332,16 +332,13 @@ func TestPerformanceIsInTheLog(t *testing.T) {
 	t.Logf("%d alarms, MTTA %.0f s, MTTR %.0f s, false %.1f %%, %d floods, %.1f %% of the time", got.Alarms, *got.MTTA.Mean, *got.MTTR.Mean, 100**got.FalseShare, len(got.Floods), 100*got.FloodShare)
 }
 
-// The index of open alarms is right after any sequence of changes, and a change
-// among 10,000 is a matter of microseconds.
+// The index of open alarms is right after any sequence of changes. What one costs
+// among 10,000 is logged and, with BenchmarkTenThousandOpen, measured.
 func TestTenThousandOpen(t *testing.T) {
 	var b board
 	b.init()
 	rnd := rand.New(rand.NewPCG(5, 6))
-	make1 := func(i int) Alarm {
-		return Alarm{ID: fmt.Sprintf("r.d-%05d.%d", i, 1), Rule: fmt.Sprint("r", i%7), Entity: fmt.Sprint("d-", i), Device: devices.ID(fmt.Sprint("d-", i)), Priority: 1 + rnd.IntN(4),
-			State: []State{Unacknowledged, Acknowledged, Returned, Shelved, Suppressed}[rnd.IntN(5)], Raised: midnight.Add(time.Duration(rnd.IntN(1e6)) * time.Millisecond)}
-	}
+	make1 := func(i int) Alarm { return someAlarm(rnd, i) }
 	want := map[string]Alarm{}
 	for i := range 10_000 {
 		a := make1(i)
@@ -361,9 +358,6 @@ func TestTenThousandOpen(t *testing.T) {
 		b.set(a)
 	}
 	each := time.Since(started) / changes
-	if each > time.Millisecond {
-		t.Errorf("a change takes %v", each)
-	}
 	if len(b.order) != len(want) || !slices.IsSortedFunc(b.order, urgency) {
 		t.Fatalf("%d alarms in order (%v), want %d", len(b.order), slices.IsSortedFunc(b.order, urgency), len(want))
 	}
@@ -378,6 +372,24 @@ func TestTenThousandOpen(t *testing.T) {
 		t.Errorf("by priority %v, counted %v", b.priority, counts)
 	}
 	t.Logf("%v a change among 10,000", each)
+}
+
+// someAlarm is the alarm i in a state and of a time by chance.
+func someAlarm(rnd *rand.Rand, i int) Alarm {
+	return Alarm{ID: fmt.Sprintf("r.d-%05d.%d", i, 1), Rule: fmt.Sprint("r", i%7), Entity: fmt.Sprint("d-", i), Device: devices.ID(fmt.Sprint("d-", i)), Priority: 1 + rnd.IntN(4),
+		State: []State{Unacknowledged, Acknowledged, Returned, Shelved, Suppressed}[rnd.IntN(5)], Raised: midnight.Add(time.Duration(rnd.IntN(1e6)) * time.Millisecond)}
+}
+
+func BenchmarkTenThousandOpen(b *testing.B) {
+	var open board
+	open.init()
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for i := range 10_000 {
+		open.set(someAlarm(rnd, i))
+	}
+	for b.Loop() {
+		open.set(someAlarm(rnd, rnd.IntN(10_000)))
+	}
 }
 
 func TestGroups(t *testing.T) {
