@@ -217,6 +217,10 @@ func (a *api) actProblem(name, id string, err error) error {
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, alert.ErrOnShift), errors.Is(err, alert.ErrOffShift):
 		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, context.Canceled):
+		// Whoever asked has closed the page: that is no fault of ours, and nobody reads the answer.
+		a.Log.Debug("an act was given up", "act", name, "object", id)
+		return unavailable(name+" was not done", errors.New("the request was given up"))
 	}
 	a.Log.Error("an act was not done", "act", name, "object", id, "err", err)
 	return unavailable(name+" was not done", errors.New("it could not be recorded; try again"))
