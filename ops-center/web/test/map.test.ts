@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { City } from '../src/live/city.ts';
-import { alongStreet, areaOf, distance, lengthOf, metresPerPixel, scaleBar } from '../src/map/geometry.ts';
+import {
+  alongStreet,
+  areaOf,
+  distance,
+  lengthOf,
+  metresPerPixel,
+  reachOf,
+  scaleBar,
+} from '../src/map/geometry.ts';
 import { NoLayer, readLayer } from '../src/map/layers/own.ts';
 import type { Limit } from '../src/map/mapapi.ts';
 import { fileName } from '../src/map/print.ts';
@@ -262,4 +270,14 @@ test('a picture has a name that any file system takes', () => {
   expect(fileName('Vọng lâu · Bản đồ điều hành', new Date('2026-11-22T02:03:04Z'))).toBe(
     'vong-lau-ban-do-dieu-hanh-2026-11-22-02-03-04.png',
   );
+});
+
+describe('the view of the whole city', () => {
+  const city = Array.from({ length: 500 }, (_, i) => 106 + i / 5000);
+
+  test('reaches to a gauge up the river, not to a place that was typed wrongly', () => {
+    expect(reachOf([...city, 106.13].sort())).toEqual([106, 106.13]);
+    expect(reachOf([0, ...city])).toEqual([106, city.at(-1)]);
+    expect(reachOf([106.2])).toEqual([106.2, 106.2]);
+  });
 });

@@ -4,6 +4,7 @@ import { type GeoJSONSource, Map as MapLibre, setWorkerUrl } from 'maplibre-gl';
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url';
 import type { City } from '../live/city.ts';
 import type { Theme } from '../theme.ts';
+import { reachOf } from './geometry.ts';
 import { ClustersOverlay } from './layers/clusters.ts';
 import { FloodOverlay } from './layers/flood.ts';
 import { HeatOverlay } from './layers/heat.ts';
@@ -470,13 +471,15 @@ export class CityMap {
     this.#framed = true;
     lons.sort((a, b) => a - b);
     lats.sort((a, b) => a - b);
-    const at = (list: number[], q: number) => list[Math.min(list.length - 1, Math.floor(q * list.length))];
+    const [west, east] = reachOf(lons);
+    const [south, north] = reachOf(lats);
     this.#map.fitBounds(
       [
-        [at(lons, 0.03), at(lats, 0.03)],
-        [at(lons, 0.97), at(lats, 0.97)],
+        [west, south],
+        [east, north],
       ],
-      { padding: 28, maxZoom: 15, duration: 0 },
+      // Above lie the search and the tools.
+      { padding: { top: 64, bottom: 36, left: 28, right: 28 }, maxZoom: 15, duration: 0 },
     );
   }
 

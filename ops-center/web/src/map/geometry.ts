@@ -98,3 +98,17 @@ export function alongStreet(
   }
   return out;
 }
+
+/**
+ * From where to where a city reaches along one axis: to its last device, but not
+ * to one that stands by itself far off, which has most likely a wrong place.
+ * Far off is half as far again as nearly all of them reach. The list is sorted.
+ */
+export function reachOf(sorted: readonly number[]): [number, number] {
+  const at = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
+  const low = at(0.03);
+  const high = at(0.97);
+  const margin = (high - low) / 2;
+  const near = sorted.filter((x) => x >= low - margin && x <= high + margin);
+  return [near[0], near[near.length - 1]];
+}

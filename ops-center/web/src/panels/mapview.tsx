@@ -4,7 +4,7 @@ import { Cell, useCell } from '../cell.ts';
 import { age, date, number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import vi from '../i18n/vi.json' with { type: 'json' };
-import { byUrgency, isActive, isOpen, needsAcknowledge } from '../live/alarms.ts';
+import { type Alarm, byUrgency, isActive, isOpen, needsAcknowledge } from '../live/alarms.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { type AlarmName, CityMap } from '../map/citymap.ts';
 import { HelpCard } from '../map/help.tsx';
@@ -20,6 +20,7 @@ import { Attribution, DropLayer, PickedList, ScaleBar, Tools } from '../map/tool
 import type { ReplayState } from '../replay/moment.ts';
 import { readBy } from '../scenes/thumbnail.ts';
 import { theme as themeCell } from '../theme.ts';
+import type { Wall } from '../wall.ts';
 import { standsOn, subject, title, typing } from './alarmlist.tsx';
 import { useSecond, useWall } from './context.ts';
 import { PrioritySymbol } from './symbol.tsx';
@@ -58,6 +59,7 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
   const [picked, setPicked] = useState<{ devices: number[]; x: number; y: number } | undefined>(undefined);
   const [open, setOpen] = useState(false);
   const [panel, setPanel] = useState<'table' | 'help' | 'river' | undefined>(undefined);
+  const [view, setView] = useState<Box | undefined>(undefined);
   const layers = useCell(wall.layers);
   const wallShown = useCell(wall.shownLayers);
   const wallHidden = useCell(wall.hiddenClasses);
@@ -118,7 +120,10 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
           },
           alarm: (id) => wall.select({ alarm: id }),
           hover: (device, x, y) => setHover(device === undefined ? undefined : { device, x, y }),
-          view: (view) => wall.setView(view),
+          view: (view) => {
+            wall.setView(view);
+            setView(view);
+          },
           camera: (camera) => now.current.onCamera?.(camera),
         },
       });
@@ -193,12 +198,8 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
     const list: AlarmName[] = [];
     for (const a of alarms.values()) {
       if (!isActive(a) || a.priority > 2) continue;
+      const place = placeOf(wall, a);
       const index = wall.city.index(a.device);
-      const place: [number, number] | null =
-        a.at ??
-        (index !== undefined && wall.city.placed[index]
-          ? [wall.city.lon[index], wall.city.lat[index]]
-          : null);
       if (!place || (index !== undefined && wall.city.moving[index])) continue;
       // Beside a symbol there is room for a short name; else the id, which is on the device.
       const name = subject(wall, a);
@@ -317,6 +318,7 @@ export function MapView({ settings: given, fixed = false, onPick, onCamera }: Ma
           {viewOnly ? ` · ${t('map.inView')}` : ''}
         </span>
         <DataTime />
+        {view && <Outside view={view} />}
       </div>
       {open && map && (
         <LayerPanel map={map} settings={settings} own={!fixed && given?.layers === undefined} />
@@ -457,5 +459,52 @@ function HoverCard({ device, x, y }: { device: number; x: number; y: number }) {
           : t('device.never')}
       </span>
     </div>
+  );
+}
+
+type Box = readonly [number, number, number, number];
+
+/** Where an alarm is: by itself, or where its device is by now. */
+function placeOf(wall: Wall, a: Alarm): [number, number] | undefined {
+  if (a.at) return a.at;
+  const index = wall.city.index(a.device);
+  if (index === undefined || !wall.city.placed[index]) return undefined;
+  return [wall.city.lon[index], wall.city.lat[index]];
+}
+
+/** Urgent alarms that this part of the map does not show; one press goes to the worst. */
+function Outside({ view: [west, south, east, north] }: { view: Box }) {
+  const wall = useWall();
+  const { lang, t } = useLanguage();
+  const alarms = useCell(wall.alarmBook.alarms);
+  const out = [...alarms.values()]
+    .filter((a) => {
+      if (!isActive(a) || a.priority > 2) return false;
+      const place = placeOf(wall, a);
+      return place && (place[0] < west || place[0] > east || place[1] < south || place[1] > north);
+    })
+    .sort(byUrgency);
+  const worst = out[0];
+  if (!worst) return null;
+  const show = () => {
+    wall.select({ alarm: worst.id, ...(worst.device ? { device: worst.device } : {}) });
+    const place = placeOf(wall, worst);
+    if (worst.device) wall.showOnMap(worst.device);
+    else if (place) wall.showBox([place[0], place[1], place[0], place[1]]);
+  };
+  return (
+    <button type="button" className="chip outside" title={t('map.outsideHint')} onClick={show}>
+      {t('map.outside')}
+      {([1, 2] as const).map((priority) => {
+        const count = out.filter((a) => a.priority === priority).length;
+        return (
+          count > 0 && (
+            <span key={priority}>
+              <PrioritySymbol priority={priority} size={16} /> {number(lang, count)}
+            </span>
+          )
+        );
+      })}
+    </button>
   );
 }
