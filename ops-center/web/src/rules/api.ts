@@ -60,6 +60,7 @@ export interface Limit {
 export interface TrialAlarm {
   rule: string;
   entity: string;
+  device?: string;
   priority: number;
   raised: string;
   cleared?: string;
@@ -73,7 +74,7 @@ export interface Trial {
   devices: number;
   total: number;
   alarms: TrialAlarm[];
-  rules: { rule: string; count: number }[];
+  rules: { rule: string; count: number; days?: Record<string, number> }[];
   busiest: { entity: string; count: number }[] | null;
   notes: string[];
 }
@@ -84,6 +85,11 @@ const at = (id: string) => `/v1/rules/${encodeURIComponent(id)}`;
 export const rules = {
   book: (signal?: AbortSignal) => get<Book>('/v1/rules', signal),
   one: (id: string, signal?: AbortSignal) => get<{ rule: Rule; source: string }>(at(id), signal),
+  /** How a rule reads, before it is put in force; comments are what a form would lose. */
+  check: async (id: string, source: string, signal?: AbortSignal) =>
+    (await (
+      await call(`${at(id)}/check`, { method: 'POST', headers: yaml, body: source }, signal)
+    ).json()) as { rule: Rule; comments: boolean },
   put: (id: string, source: string) => call(at(id), { method: 'PUT', headers: yaml, body: source }),
   enable: (id: string, on: boolean) => call(`${at(id)}/${on ? 'enable' : 'disable'}`, { method: 'POST' }),
   versions: (signal?: AbortSignal) => get<{ versions: Version[] }>('/v1/rules/versions', signal),
@@ -91,8 +97,9 @@ export const rules = {
   thresholds: (signal?: AbortSignal) => get<{ limits: Limit[] }>('/v1/thresholds', signal),
 };
 
-/** Tries a file of rules on stored history; progress is told from 0 to 1. */
-export async function tryRules(
+/** Tries one rule on stored history, with those it names; progress is told from 0 to 1. */
+export async function tryRule(
+  id: string,
   source: string,
   from: string,
   to: string,
@@ -100,7 +107,7 @@ export async function tryRules(
   signal: AbortSignal,
 ): Promise<Trial> {
   const answer = await call(
-    `/v1/rules/test?${new URLSearchParams({ from, to })}`,
+    `/v1/rules/test?${new URLSearchParams({ rule: id, from, to })}`,
     { method: 'POST', headers: yaml, body: source },
     signal,
     30 * 60_000,
@@ -120,13 +127,4 @@ export async function tryRules(
       progress(said.progress ?? 0);
     }
   }
-}
-
-/** One rule as a file of its own, for the dry run. */
-export function fileOf(source: string): string {
-  return `version: 1\nrules:\n${source
-    .trimEnd()
-    .split('\n')
-    .map((line, i) => (i === 0 ? `  - ${line}` : `    ${line}`))
-    .join('\n')}\n`;
 }

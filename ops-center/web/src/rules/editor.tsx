@@ -1,88 +1,161 @@
 import { useEffect, useRef, useState } from 'react';
+import { ApiError } from '../api.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
 import { why } from '../register/words.ts';
-import { fileOf, type Rule, rules, type Trial, tryRules } from './api.ts';
+import { type Book, type Rule, rules, type Trial, tryRule } from './api.ts';
+import { RuleForm, useChoices } from './form.tsx';
+import { blank, type Form, fieldOf, opened, type Problem, problems, same, written, yamlOf } from './model.ts';
 import { idOf, template } from './template.ts';
+import { TrialResult } from './trial.tsx';
 
-const DAYS = [1, 7, 30] as const;
+const PERIODS = [1, 7, 30] as const;
+
+/** Why a rule is shown as YAML and as no form. */
+type Reason = 'comments' | 'kind';
 
 /**
- * One rule in YAML: changed, enabled, and tried on what is stored. Without an id
- * it is a new one, from a template; none that is there is overwritten by it.
+ * One rule, as a form or as the YAML that the form writes: changed, enabled, and
+ * tried on what is stored. Without an id it is a new one; none that is there is
+ * overwritten by it. What the form cannot say, or would lose, stays YAML.
  */
 export function Editor({
   id,
   may,
-  taken,
+  book,
   onChanged,
 }: {
   id: string | undefined;
   may: boolean;
-  taken?: readonly string[];
+  book: Book;
   onChanged: (id: string) => void;
 }) {
   const { lang, t } = useLanguage();
+  const choices = useChoices();
   const [rule, setRule] = useState<Rule | undefined>(undefined);
-  const [source, setSource] = useState(() => (id === undefined ? template(t) : ''));
+  // Both are kept: the one that is not shown is as it was when the other was left.
+  const [form, setForm] = useState<Form | undefined>(() => (id === undefined ? blank() : undefined));
+  const [keptForm, setKeptForm] = useState<Form | undefined>(form);
+  const [source, setSource] = useState('');
   const [kept, setKept] = useState('');
+  const [asForm, setAsForm] = useState(id === undefined);
+  const [stays, setStays] = useState<{ reason: Reason; rule: Rule } | undefined>(undefined);
   const [error, setError] = useState<unknown>(undefined);
-  const [said, setSaid] = useState('');
+  const [said, setSaid] = useState(false);
   const [busy, setBusy] = useState(false);
+  const [looked, setLooked] = useState(0);
+  const [refused, setRefused] = useState<ReadonlyMap<string, { said: string }>>(new Map());
   const [days, setDays] = useState<number>(1);
   const [done, setDone] = useState<number | undefined>(undefined);
   const [trial, setTrial] = useState<Trial | undefined>(undefined);
   const running = useRef<AbortController | undefined>(undefined);
   const text = useRef<HTMLTextAreaElement>(null);
+  const box = useRef<HTMLElement>(null);
+
+  /** Takes a rule as the server has it, as a form where one says all of it. */
+  const take = (answer: { rule: Rule; source: string }, comments: boolean) => {
+    setRule(answer.rule);
+    setSource(answer.source);
+    setKept(answer.source);
+    setRefused(new Map());
+    const f = opened(answer.rule);
+    setForm(f);
+    setKeptForm(f);
+    setStays(undefined);
+    if (f && !comments) setAsForm(true);
+    else {
+      setAsForm(false);
+      setStays({ reason: f ? 'comments' : 'kind', rule: answer.rule });
+    }
+  };
+  const read = async (name: string, signal?: AbortSignal) => {
+    const answer = await rules.one(name, signal);
+    // Whoever may not write loses no comments.
+    const comments = may && (await rules.check(name, answer.source, signal)).comments;
+    return { answer, comments };
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: read once for each rule
   useEffect(() => {
     const abort = new AbortController();
-    if (id === undefined) {
-      text.current?.focus();
-      return () => running.current?.abort();
-    }
-    rules.one(id, abort.signal).then(
-      (answer) => {
-        setRule(answer.rule);
-        setSource(answer.source);
-        setKept(answer.source);
-      },
-      (e: unknown) => {
-        if (!abort.signal.aborted) setError(e);
-      },
-    );
+    if (id !== undefined)
+      read(id, abort.signal).then(
+        ({ answer, comments }) => take(answer, comments),
+        (e: unknown) => {
+          if (!abort.signal.aborted) setError(e);
+        },
+      );
+    else box.current?.querySelector<HTMLElement>('[data-field="name.vi"] input')?.focus();
     return () => {
       abort.abort();
       running.current?.abort();
     };
   }, [id]);
+  // What is wrong is where the focus goes.
+  useEffect(() => {
+    if (looked > 0) box.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }, [looked]);
+
+  const taken = id === undefined ? book.rules.map((r) => r.id) : [];
+  const counter = (q: string) => choices.quantities.find((x) => x.name === q)?.kind === 'counter';
+  const wrongs = (f: Form) => problems(f, taken, counter);
+  const now = asForm && form ? yamlOf(written(form)) : source;
+  const named = id ?? (asForm && form ? form.id : idOf(source));
+  const dirty = asForm
+    ? !form || !keptForm || id === undefined || !same(written(form), written(keptForm))
+    : source !== kept;
+  const clash = !asForm && taken.includes(named);
+  const found: ReadonlyMap<string, Problem | { said: string }> =
+    looked > 0 && form ? new Map<string, Problem | { said: string }>([...refused, ...wrongs(form)]) : refused;
 
   const fail = (e: unknown) => {
     setError(e);
+    if (asForm) {
+      const detail = e instanceof ApiError && e.status === 422 ? e.detail : '';
+      const at = detail && fieldOf(detail);
+      if (at) {
+        setRefused(new Map([[at, { said: detail }]]));
+        setLooked((n) => n + 1);
+      }
+      return;
+    }
     // The server names the line; the cursor goes there.
     const line = Number(/line (\d+)/.exec(e instanceof Error ? e.message : '')?.[1] ?? 0);
     const area = text.current;
     if (!line || !area) return;
-    const start =
-      source
-        .split('\n')
-        .slice(0, line - 1)
-        .join('\n').length + (line > 1 ? 1 : 0);
+    const all = source.split('\n');
+    const start = all.slice(0, line - 1).join('\n').length + (line > 1 ? 1 : 0);
     area.focus();
-    area.setSelectionRange(start, start + (source.split('\n')[line - 1]?.length ?? 0));
+    area.setSelectionRange(start, start + (all[line - 1]?.length ?? 0));
   };
-  const named = id ?? idOf(source);
-  const clash = id === undefined && (taken?.includes(named) ?? false);
+  /** Whether what is on the page can be sent; what cannot is said at its field. */
+  const sound = (enabling = false): boolean => {
+    setError(undefined);
+    setSaid(false);
+    setRefused(new Map());
+    if (!asForm || !form) return true;
+    const { disabled: _, ...rest } = form.rest;
+    if (wrongs(enabling ? { ...form, rest } : form).size === 0) {
+      setLooked(0);
+      return true;
+    }
+    // A rule that is to judge must say more than one that is put away.
+    if (enabling && wrongs(form).size === 0) {
+      const more = wrongs({ ...form, rest });
+      setRefused(new Map([...more].map(([k, p]) => [k, { said: t(`rules.wrong.${p}`) }])));
+    }
+    setLooked((n) => n + 1);
+    return false;
+  };
   const act = async (what: () => Promise<unknown>) => {
     setBusy(true);
-    setError(undefined);
-    setSaid('');
     try {
       await what();
-      const answer = await rules.one(named);
-      setRule(answer.rule);
-      setSource(answer.source);
-      setKept(answer.source);
-      setSaid(t('rules.saved'));
+      const { answer, comments } = await read(named);
+      const form = asForm;
+      take(answer, comments);
+      if (!form) setAsForm(false);
+      setLooked(0);
+      setSaid(true);
       onChanged(named);
     } catch (e) {
       fail(e);
@@ -91,39 +164,127 @@ export function Editor({
     }
   };
   const test = async () => {
+    if (!sound()) return;
     const abort = new AbortController();
     running.current = abort;
-    setError(undefined);
     setTrial(undefined);
     setDone(0);
     try {
-      setTrial(await tryRules(fileOf(source), `-${days}d`, '', setDone, abort.signal));
+      setTrial(await tryRule(named, now, `-${days}d`, '', setDone, abort.signal));
     } catch (e) {
       if (!abort.signal.aborted) fail(e);
     } finally {
       setDone(undefined);
     }
   };
+  const toYaml = () => {
+    if (id === undefined && form && same(written(form), written(blank()))) setSource(template(t));
+    else setSource(dirty || kept === '' ? now : kept);
+    setAsForm(false);
+    setStays(undefined);
+    setError(undefined);
+  };
+  const toForm = async (force = false) => {
+    setError(undefined);
+    if (source === kept && id !== undefined && stays?.reason === 'comments' && !force) return;
+    setBusy(true);
+    try {
+      // The template of a new rule is no rule yet: the form begins anew.
+      if (id === undefined && source === template(t)) {
+        setForm(blank());
+        setAsForm(true);
+        return;
+      }
+      const read = await rules.check(named, source);
+      const f = opened(read.rule);
+      if (!f) setStays({ reason: 'kind', rule: read.rule });
+      else if (read.comments && !force) setStays({ reason: 'comments', rule: read.rule });
+      else {
+        setForm(f);
+        setStays(undefined);
+        setAsForm(true);
+      }
+    } catch (e) {
+      fail(e);
+    } finally {
+      setBusy(false);
+    }
+  };
 
   if (!rule && id !== undefined)
     return error === undefined ? <p className="empty">…</p> : <p className="problem">{why(t, error)}</p>;
+  const count = form && looked > 0 ? new Set([...refused.keys(), ...wrongs(form).keys()]).size : 0;
   return (
-    <section className="editor" aria-labelledby="rule-title">
-      <h2 id="rule-title">{rule ? labelOf(rule.name, lang, '') : t('rules.new')}</h2>
-      {!rule && <p>{t('rules.newHelp')}</p>}
-      <label htmlFor="rule-source">{t('rules.source')}</label>
-      <textarea
-        id="rule-source"
-        ref={text}
-        spellCheck={false}
-        readOnly={!may}
-        value={source}
-        rows={Math.min(30, source.split('\n').length + 1)}
-        onChange={(e) => setSource(e.target.value)}
-      />
+    <section className="editor" aria-labelledby="rule-title" ref={box}>
+      <div className="head">
+        <h2 id="rule-title">{rule ? labelOf(rule.name, lang, '') : t('rules.new')}</h2>
+        {rule?.disabled && <span className="off">{t('rules.disabled')}</span>}
+        <span className="space" />
+        <fieldset className="modes">
+          <legend className="heard">{t('rules.shownAs')}</legend>
+          <button
+            type="button"
+            aria-pressed={asForm}
+            disabled={busy}
+            onClick={() => !asForm && void toForm()}
+          >
+            {t('rules.asForm')}
+          </button>
+          <button type="button" aria-pressed={!asForm} disabled={busy} onClick={() => asForm && toYaml()}>
+            YAML
+          </button>
+        </fieldset>
+      </div>
+      {stays && (
+        <p className="stays" role="status">
+          {t(`rules.stays.${stays.reason}`)}{' '}
+          {stays.reason === 'comments' && may && (
+            <button type="button" disabled={busy} onClick={() => void toForm(true)}>
+              {t('rules.dropComments')}
+            </button>
+          )}
+        </p>
+      )}
+      {!rule && <p>{t(asForm ? 'rules.newForm' : 'rules.newHelp')}</p>}
+      {asForm && form ? (
+        <RuleForm
+          form={form}
+          onChange={(f) => {
+            setForm(f);
+            if (refused.size > 0) setRefused(new Map());
+          }}
+          found={found}
+          choices={choices}
+          book={book}
+          fresh={id === undefined}
+          disabled={!may || busy}
+        />
+      ) : (
+        <>
+          <label htmlFor="rule-source">{t('rules.source')}</label>
+          <textarea
+            id="rule-source"
+            className="source"
+            ref={text}
+            spellCheck={false}
+            readOnly={!may}
+            value={source}
+            rows={Math.min(30, source.split('\n').length + 1)}
+            onChange={(e) => {
+              setSource(e.target.value);
+              setStays(undefined);
+            }}
+          />
+        </>
+      )}
       {error !== undefined && (
         <p className="problem" role="alert">
           {why(t, error)}
+        </p>
+      )}
+      {asForm && count > 0 && (
+        <p className="problem" role="alert">
+          {t('rules.wrongCount', { n: count })}
         </p>
       )}
       {clash && (
@@ -131,25 +292,41 @@ export function Editor({
           {t('rules.taken', { id: named })}
         </p>
       )}
-      <p role="status">{said}</p>
+      <p role="status" className="done">
+        {said && t('rules.saved')}
+      </p>
       {may && (
         <div className="acts">
           <button
             type="button"
-            disabled={busy || source === kept || named === '' || clash}
-            onClick={() => act(() => rules.put(named, source))}
+            className="main"
+            disabled={busy || !dirty || clash || (!asForm && named === '')}
+            onClick={() => sound() && void act(() => rules.put(named, now))}
           >
-            {t('rules.save')}
+            {t(asForm && form?.rest.disabled ? 'rules.saveOff' : 'rules.save')}
           </button>
           {rule && (
             <>
-              <button type="button" disabled={busy || source === kept} onClick={() => setSource(kept)}>
+              <button
+                type="button"
+                disabled={busy || !dirty}
+                onClick={() => {
+                  setSource(kept);
+                  setForm(keptForm);
+                  setLooked(0);
+                  setRefused(new Map());
+                  setError(undefined);
+                }}
+              >
                 {t('rules.undo')}
               </button>
               <button
                 type="button"
-                disabled={busy || source !== kept}
-                onClick={() => act(() => rules.enable(rule.id, Boolean(rule.disabled)))}
+                disabled={busy || dirty}
+                onClick={() =>
+                  (!rule.disabled || sound(true)) &&
+                  void act(() => rules.enable(rule.id, Boolean(rule.disabled)))
+                }
               >
                 {rule.disabled ? t('rules.enable') : t('rules.disable')}
               </button>
@@ -158,17 +335,17 @@ export function Editor({
         </div>
       )}
       {may && (
-        <fieldset>
+        <fieldset className="trial">
           <legend>{t('rules.try')}</legend>
           <p>{t('rules.tryHelp')}</p>
           <div className="acts">
-            {DAYS.map((n) => (
+            {PERIODS.map((n) => (
               <button type="button" key={n} aria-pressed={days === n} onClick={() => setDays(n)}>
                 {t('rules.days', { n })}
               </button>
             ))}
             {done === undefined ? (
-              <button type="button" onClick={test}>
+              <button type="button" className="main" onClick={() => void test()}>
                 {t('rules.run')}
               </button>
             ) : (
@@ -178,56 +355,11 @@ export function Editor({
             )}
           </div>
           {done !== undefined && <progress value={done} max={1} aria-label={t('rules.try')} />}
-          {trial && <Axis trial={trial} />}
+          {trial && (
+            <TrialResult trial={trial} names={new Map(choices.devices.map((d) => [d.id, d.name || d.id]))} />
+          )}
         </fieldset>
       )}
     </section>
-  );
-}
-
-const ROWS = 12;
-
-/** The alarms of a dry run on a time axis, a row for each of the busiest entities. */
-function Axis({ trial }: { trial: Trial }) {
-  const { lang, t } = useLanguage();
-  const from = Date.parse(trial.from);
-  const span = Date.parse(trial.to) - from;
-  const at = (time: string) => (100 * (Date.parse(time) - from)) / span;
-  const rows = (trial.busiest ?? []).slice(0, ROWS).map((b) => b.entity);
-  const when = (time: string) =>
-    new Date(time).toLocaleString(lang === 'vi' ? 'vi-VN' : 'en-GB', {
-      dateStyle: 'short',
-      timeStyle: 'short',
-    });
-  return (
-    <div className="axis">
-      <p role="status">
-        {t('rules.would', { n: trial.total, readings: trial.readings, devices: trial.devices })}
-      </p>
-      {rows.map((entity) => (
-        <div className="row" key={entity}>
-          <span>{entity}</span>
-          <div className="track">
-            {trial.alarms
-              .filter((a) => a.entity === entity)
-              .map((a) => (
-                <i
-                  key={a.raised}
-                  className={`p${a.priority}`}
-                  title={`${when(a.raised)} · ${labelOf(a.message, lang, '')}`}
-                  style={{
-                    left: `${at(a.raised)}%`,
-                    width: `${Math.max(0.4, at(a.cleared ?? trial.to) - at(a.raised))}%`,
-                  }}
-                />
-              ))}
-          </div>
-        </div>
-      ))}
-      <div className="ends">
-        <time dateTime={trial.from}>{when(trial.from)}</time>
-        <time dateTime={trial.to}>{when(trial.to)}</time>
-      </div>
-    </div>
   );
 }

@@ -88,7 +88,7 @@ function Rules({ session }: { session: Session }) {
               key={chosen ?? ''}
               id={chosen ?? undefined}
               may={may}
-              taken={book.rules.map((r) => r.id)}
+              book={book}
               onChanged={(id) => {
                 load();
                 setChosen(id);
