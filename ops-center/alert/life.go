@@ -232,8 +232,25 @@ func (s *Alarms) record(ctx context.Context, t *Transition) (Alarm, error) {
 			s.engine.judge(k, s.engine.pending[k])
 		}
 	}
+	s.coverAgain(t)
 	_ = s.flush(ctx)
 	return t.Alarm, nil
+}
+
+// coverAgain looks at what an alarm makes expected, when somebody took it out of
+// service or put it back: what it hid shows with the act, and not at the next tick.
+func (s *Alarms) coverAgain(t *Transition) {
+	r := s.engine.rules[t.Alarm.Rule]
+	if (t.From == OutOfService) == (t.To == OutOfService) || r == nil || r.Disabled || r.Inhibits == nil {
+		return
+	}
+	var keys []key
+	for _, rule := range r.Inhibits.Rules {
+		for id := range s.engine.byRule[rule] {
+			keys = append(keys, key{rule, id})
+		}
+	}
+	s.review(keys, t.At)
 }
 
 // Acknowledge records that who has seen the alarm.
@@ -453,10 +470,18 @@ func (c *closedAlarms) get(id string) (Alarm, bool) {
 // expire lets go what has had its time: shelves, claims, suppression whose reason
 // is over. It also suppresses what a plan or an inhibiting alarm came to cover.
 func (s *Alarms) expire(now time.Time) {
-	now = now.UTC().Truncate(time.Millisecond)
+	keys := make([]key, 0, len(s.engine.alarms))
+	for k := range s.engine.alarms {
+		keys = append(keys, k)
+	}
+	s.review(keys, now.UTC().Truncate(time.Millisecond))
+}
+
+// review does what is due to some of the open alarms.
+func (s *Alarms) review(keys []key, now time.Time) {
 	var due []key
-	for k, a := range s.engine.alarms {
-		if s.overdue(a, now) {
+	for _, k := range keys {
+		if s.overdue(s.engine.alarms[k], now) {
 			due = append(due, k)
 		}
 	}
