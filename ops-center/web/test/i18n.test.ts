@@ -5,7 +5,7 @@ import { catalogues, type Key, phrase } from '../src/i18n/index.ts';
 
 const { vi, en } = catalogues;
 
-const holes = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
+const holes = (text: string) => [...text.matchAll(/\{(\w+)(?::[^{}]+)?\}/g)].map((m) => m[1]).sort();
 
 describe('catalogues', () => {
   test('hold the same keys', () => {
@@ -53,6 +53,12 @@ describe('catalogues', () => {
       .map((m) => m[1]);
     expect(acts.length).toBeGreaterThan(30);
     expect(acts.filter((act) => !(`record.acts.${act}` in vi))).toEqual([]);
+  });
+
+  test('count one and many where the language does', () => {
+    expect(phrase('en', 'device.gaps', { count: '1' })).toBe('1 gap');
+    expect(phrase('en', 'device.gaps', { count: '1,000' })).toBe('1,000 gaps');
+    expect(phrase('vi', 'device.gaps', { count: 1 })).not.toContain('|');
   });
 
   test('parameters are filled in, unknown ones are left to be seen', () => {

@@ -101,12 +101,22 @@ export function setLanguage(lang: Language): void {
   language.set(lang);
 }
 
-/** One phrase. {name} is replaced by the parameter of that name. */
+/**
+ * One phrase. {name} is replaced by the parameter of that name, {name:gap|gaps}
+ * by it and the word for one or for many: Vietnamese has no plural, English does.
+ */
 export function phrase(lang: Language, key: Key, params?: Params): string {
   const text = catalogues[lang][key];
   if (!params) return text;
-  return text.replace(/\{(\w+)\}/g, (whole, name: string) => (name in params ? String(params[name]) : whole));
+  return text.replace(HOLE, (whole, name: string, one?: string, many?: string) => {
+    if (!(name in params)) return whole;
+    const value = String(params[name]);
+    if (one === undefined) return value;
+    return `${value} ${value === '1' ? one : many}`;
+  });
 }
+
+const HOLE = /\{(\w+)(?::([^|{}]+)\|([^|{}]+))?\}/g;
 
 export type Translate = (key: Key, params?: Params) => string;
 
