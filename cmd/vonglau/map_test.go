@@ -38,5 +38,5 @@ func demo(t *testing.T, script string) {
 	if shots := os.Getenv("VONGLAU_SHOTS"); shots != "" {
 		args = append(args, "--shots", shots)
 	}
-	look(t, 5*time.Minute, script, args...)
+	look(t, 10*time.Minute, script, args...)
 }
