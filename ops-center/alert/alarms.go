@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,7 +129,7 @@ type Alarms struct {
 	floodWatchers []func(Flood)
 	index         index
 	saved         time.Time
-	waited        bool // moments waited when it was saved last
+	round         *saving // under way, nil for none
 }
 
 type metrics struct {
@@ -437,7 +438,6 @@ func (s *Alarms) recall(t *Transition) {
 const (
 	keyRules    = "rules"
 	keyHead     = "head"
-	keyMoments  = "moments"
 	shardPrefix = "devices."
 )
 
@@ -467,6 +467,8 @@ type memory struct {
 	Tracks map[string]*track             `json:"t,omitempty"`
 	Alarms map[string]*Alarm             `json:"a,omitempty"`
 	Recent map[devices.Quantity][]sample `json:"r,omitempty"`
+	// Moments wait to be judged, by rule.
+	Moments map[string]*moment `json:"m,omitempty"`
 }
 
 func (s *Alarms) load(ctx context.Context) error {
@@ -485,14 +487,6 @@ func (s *Alarms) load(ctx context.Context) error {
 		case k == keyPlans:
 			if err := json.Unmarshal(value, &s.plans); err != nil {
 				return fmt.Errorf("%s: %w", k, err)
-			}
-		case k == keyMoments:
-			var list []storedMoment
-			if err := json.Unmarshal(value, &list); err != nil {
-				return fmt.Errorf("%s: %w", k, err)
-			}
-			for _, m := range list {
-				s.engine.pending[key{m.Rule, m.Entity}] = &m.moment
 			}
 		case k == keyHead:
 			var h head
@@ -513,6 +507,11 @@ func (s *Alarms) load(ctx context.Context) error {
 						w.tracks[rule] = tr
 					}
 				}
+				for rule, waits := range m.Moments {
+					if waits != nil {
+						s.engine.pending[key{rule, id}] = waits
+					}
+				}
 				for rule, a := range m.Alarms {
 					if a != nil {
 						s.engine.put(key{rule, id}, *a, a.Raised.UnixMilli())
@@ -527,26 +526,91 @@ func (s *Alarms) load(ctx context.Context) error {
 	})
 }
 
-// saveIfDue writes the engine's memory from time to time. A failure is told and
-// made good by the next: the log and the journal have everything.
+// saveSlice is how long at a time the memory is written, with all else waiting: an
+// acknowledgement must not wait for a hundred thousand devices.
+const saveSlice = 20 * time.Millisecond
+
+// shardsAtOnce are written together.
+const shardsAtOnce = 16
+
+// saving is a save under way: what is to be written, and the place that all of it
+// stands for once it is. Shards written later know more than that, which is
+// harmless, as head says.
+type saving struct {
+	head head
+	todo []byte
+}
+
+// saveIfDue writes the engine's memory from time to time, a part of it at a time.
+// A failure is told and made good by the next: the log and the journal have
+// everything.
 func (s *Alarms) saveIfDue(ctx context.Context) {
-	if s.opt.Now().Sub(s.saved) < s.opt.SaveEvery {
-		return
+	if s.round == nil {
+		if s.opt.Now().Sub(s.saved) < s.opt.SaveEvery {
+			return
+		}
+		s.saved = s.opt.Now()
+		s.checkpoint(ctx)
+		s.beginSave()
 	}
-	s.saved = s.opt.Now()
-	s.checkpoint(ctx)
-	if err := s.save(ctx); err != nil {
+	if err := s.goOnSaving(ctx, saveSlice); err != nil {
+		s.round = nil
 		s.metrics.failures.Inc()
 		s.opt.Log.Warn("what the alarm rules remember was not saved; after a restart more of the journal is read again", "error", err)
 	}
 }
 
+// save writes all of it.
 func (s *Alarms) save(ctx context.Context) error {
-	var shards [256]map[devices.ID]memory
+	s.beginSave()
+	return s.goOnSaving(ctx, math.MaxInt64)
+}
+
+func (s *Alarms) beginSave() {
+	s.round = &saving{head: head{s.seq, s.logSeq, s.n, s.chain}}
 	for i, dirty := range s.dirty {
 		if dirty {
-			shards[i] = map[devices.ID]memory{}
+			s.round.todo = append(s.round.todo, byte(i))
 		}
+	}
+}
+
+func (s *Alarms) goOnSaving(ctx context.Context, most time.Duration) error {
+	for started := time.Now(); len(s.round.todo) > 0; {
+		n := min(shardsAtOnce, len(s.round.todo))
+		if err := s.saveShards(ctx, s.round.todo[:n]); err != nil {
+			return err
+		}
+		if s.round.todo = s.round.todo[n:]; time.Since(started) > most {
+			return nil
+		}
+	}
+	value, err := json.Marshal(s.round.head)
+	if err != nil {
+		return fmt.Errorf("saving the place in the journal: %w", err)
+	}
+	if err := s.opt.Store.Put(ctx, keyHead, value); err != nil {
+		return fmt.Errorf("saving the place in the journal: %w", err)
+	}
+	s.round = nil
+	return nil
+}
+
+// saveShards writes some shards as they are now.
+func (s *Alarms) saveShards(ctx context.Context, list []byte) error {
+	var shards [256]map[devices.ID]memory
+	for _, i := range list {
+		shards[i] = map[devices.ID]memory{}
+	}
+	moments := map[devices.ID]map[string]*moment{}
+	for k, m := range s.engine.pending {
+		if k.device == "" || shards[shard(k.device)] == nil {
+			continue // composites are looked at after a start in any case
+		}
+		if moments[k.device] == nil {
+			moments[k.device] = map[string]*moment{}
+		}
+		moments[k.device][k.rule] = m
 	}
 	for id, w := range s.engine.fleet {
 		entries := shards[shard(id)]
@@ -557,7 +621,7 @@ func (s *Alarms) save(ctx context.Context) error {
 			delete(s.engine.fleet, id)
 			continue
 		}
-		m := memory{Newest: w.newest, Heard: w.heard, Alarms: w.alarms, Recent: w.recent}
+		m := memory{Newest: w.newest, Heard: w.heard, Alarms: w.alarms, Recent: w.recent, Moments: moments[id]}
 		for rule, tr := range w.tracks {
 			if tr.idle() {
 				continue
@@ -570,35 +634,19 @@ func (s *Alarms) save(ctx context.Context) error {
 		entries[id] = m
 	}
 	values := map[string][]byte{}
-	for i, entries := range shards {
-		if entries == nil {
-			continue
-		}
+	for _, i := range list {
 		name := fmt.Sprintf("%s%02x", shardPrefix, i)
-		value, err := json.Marshal(entries)
+		value, err := json.Marshal(shards[i])
 		if err != nil {
 			return fmt.Errorf("saving %s: %w", name, err)
 		}
 		values[name] = value
 	}
-	moments, err := json.Marshal(s.engine.moments())
-	if err != nil {
-		return fmt.Errorf("saving %s: %w", keyMoments, err)
+	if err := s.opt.Store.PutAll(ctx, values); err != nil {
+		return fmt.Errorf("saving what the rules remember: %w", err)
 	}
-	waits := len(s.engine.pending) > 0
-	if len(values) > 0 || waits || s.waited {
-		values[keyMoments] = moments
-		if err := s.opt.Store.PutAll(ctx, values); err != nil {
-			return fmt.Errorf("saving what the rules remember: %w", err)
-		}
+	for _, i := range list {
+		s.dirty[i] = false
 	}
-	value, err := json.Marshal(head{s.seq, s.logSeq, s.n, s.chain})
-	if err != nil {
-		return fmt.Errorf("saving the place in the journal: %w", err)
-	}
-	if err := s.opt.Store.Put(ctx, keyHead, value); err != nil {
-		return fmt.Errorf("saving the place in the journal: %w", err)
-	}
-	s.dirty, s.waited = [256]bool{}, waits
 	return nil
 }

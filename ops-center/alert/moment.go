@@ -43,13 +43,6 @@ type moment struct {
 	Changed bool `json:"d,omitempty"`
 }
 
-// storedMoment is a moment as it is kept.
-type storedMoment struct {
-	Rule   string     `json:"r"`
-	Entity devices.ID `json:"e"`
-	moment
-}
-
 // over is the event time from which on a moment that began at first is over.
 func over(first int64) int64 { return (first/1000 + 2) * 1000 }
 
@@ -160,16 +153,4 @@ func (e *engine) recheck(at int64) {
 			e.touch(id, at)
 		}
 	}
-}
-
-// moments lists what waits, in a fixed order.
-func (e *engine) moments() []storedMoment {
-	out := make([]storedMoment, 0, len(e.pending))
-	for k, m := range e.pending {
-		out = append(out, storedMoment{k.rule, k.device, *m})
-	}
-	slices.SortFunc(out, func(a, b storedMoment) int {
-		return compareKeys(key{a.Rule, a.Entity}, key{b.Rule, b.Entity})
-	})
-	return out
 }
