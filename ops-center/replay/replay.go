@@ -15,12 +15,19 @@
 //
 // # What it cannot know
 //
-// The register keeps no history. A device is shown where it stands today and
-// under today's name; it is shown from the day it was added, and one that was
-// retired since is shown while it had said something within a day. A value that
-// was measured more than lateBound before the moment asked for and arrived after
-// it is missed, unless a seek comes after it. How devices were connected is not
-// kept. InfluxDB keeps only the last of several arrivals for one moment.
+// The register keeps no history; nor does it of who hangs on whom in the network.
+// A device is shown where it stands today and under today's name; it is shown
+// from the day it was added, and one that was retired since is shown while it had
+// said something within a day. A value that was measured more than lateBound
+// before the moment asked for and arrived after it is missed, unless a seek comes
+// after it. How devices were connected is not kept. InfluxDB keeps only the last
+// of several arrivals for one moment.
+//
+// # Displays
+//
+// A display that is told to show the past has a replay of its own, which follows
+// what the display is told (Asked.Follow). Where it is at is counted by
+// scene.Replay, so that it outlives the screen and the server.
 //
 // # It sends nothing
 //
