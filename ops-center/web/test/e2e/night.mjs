@@ -71,8 +71,7 @@ async function find(page, device) {
   await page.keyboard.press('Control+k');
   await dialog(page, 'input').waitFor();
   await page.keyboard.type(device);
-  const hit = page.locator('.palette [role="option"]', { hasText: 'Cảnh báo' });
-  await hit.filter({ hasText: device }).first().waitFor();
+  await page.locator('.palette [role="option"]', { hasText: 'Cảnh báo' }).first().waitFor();
   await page.keyboard.press('Enter');
   await closed(page);
 }
@@ -162,6 +161,7 @@ await binh.addInitScript((ahead) => {
 await binh.goto(`${url}/desk#token=${encodeURIComponent(option('binh', ''))}`);
 await live(binh, "Bình's desk");
 await choose(binh, chosen.device, id);
+run.excused = true; // the browser itself writes down each 409
 await acknowledge(binh, 'Tôi cũng thấy');
 await run.until(
   'who comes second is told who was first',
@@ -169,6 +169,7 @@ await run.until(
     (await binh.locator('.outcome').getAttribute('data-outcome')) === 'first' &&
     ((await binh.locator('.outcome').textContent()) ?? '').includes('An'),
 );
+run.excused = false;
 run.expect('and has not acknowledged it', (await alarm(id)).acknowledged === undefined);
 await shot(binh, 'night-conflict-vi');
 
