@@ -30,6 +30,8 @@ export function replaceWorld(stored: Record<string, string>): void {
     };
     Object.defineProperty(window, name, { value: storage, configurable: true });
   }
+  // Whether a page may sound without a touch is the browser's mood: in a story it may not.
+  Object.defineProperty(window, 'AudioContext', { value: undefined });
   // Chance that is the same each time.
   let seed = 7;
   Math.random = () => {
