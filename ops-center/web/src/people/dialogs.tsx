@@ -1,6 +1,7 @@
 import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { Choose } from '../fields/choose.tsx';
 import { useLanguage } from '../i18n/index.ts';
-import { register } from '../register/api.ts';
+import { register, type Ward } from '../register/api.ts';
 import { type Account, people, ROLES, type Role } from './api.ts';
 import { said } from './password.tsx';
 
@@ -93,15 +94,16 @@ export function PersonDialog({
   const [name, setName] = useState(person?.name ?? '');
   const [role, setRole] = useState<Role>(person?.role ?? 'operator');
   const [department, setDepartment] = useState(person?.department ?? '');
-  const [wards, setWards] = useState(person?.wards?.join(', ') ?? '');
+  const [codes, setCodes] = useState<string[]>(person?.wards ?? []);
   const [lost, setLost] = useState(false);
-  const [choices, setChoices] = useState<{ departments: string[]; wards: Map<string, string> }>({
+  const [choices, setChoices] = useState<{ departments: string[]; wards: Ward[] }>({
     departments: [],
-    wards: new Map(),
+    wards: [],
   });
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(undefined);
   const list = useId();
+  const wardField = useId();
   const provided = person?.origin === 'oidc';
   useEffect(() => {
     // A list that cannot be had leaves its field to be typed into.
@@ -110,14 +112,10 @@ export function PersonDialog({
       () => undefined,
     );
     register.wards().then(
-      (w) => setChoices((c) => ({ ...c, wards: new Map(w.map((x) => [x.code, x.name])) })),
+      (wards) => setChoices((c) => ({ ...c, wards })),
       () => undefined,
     );
   }, []);
-  const codes = wards
-    .split(/[\s,;]+/)
-    .map((w) => w.trim())
-    .filter(Boolean);
   const run = (work: Promise<{ who: string; secret: string } | undefined>) => {
     setBusy(true);
     setError(undefined);
@@ -209,20 +207,17 @@ export function PersonDialog({
           </datalist>
         </label>
         {role === 'officer' && (
-          <label>
-            {t('people.wards')}
-            <input
-              value={wards}
-              onChange={(e) => setWards(e.target.value)}
-              autoComplete="off"
-              spellCheck={false}
+          <div className="field">
+            <label htmlFor={wardField}>{t('people.wards')}</label>
+            <Choose
+              id={wardField}
+              label={t('people.wards')}
+              all={choices.wards}
+              chosen={codes}
+              onChange={setCodes}
             />
-            <small>
-              {codes.length > 0
-                ? codes.map((c) => choices.wards.get(c) || c).join(', ')
-                : t('people.wardsHint')}
-            </small>
-          </label>
+            {codes.length === 0 && <small>{t('people.wardsHint')}</small>}
+          </div>
         )}
         {person && person.origin === 'local' && !own && (
           <fieldset>

@@ -300,7 +300,7 @@ function Table() {
   );
 }
 
-const PERMISSIONS: Record<string, Key> = {
+export const PERMISSIONS: Record<string, Key> = {
   view: 'permission.view',
   view_directory: 'permission.view_directory',
   view_evidence: 'permission.view_evidence',

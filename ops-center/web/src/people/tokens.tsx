@@ -3,7 +3,7 @@ import { date, number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import { type ApiToken, people, ROLES, type TokenRequest } from './api.ts';
 import { Box, SecretDialog } from './dialogs.tsx';
-import { roleKey } from './page.tsx';
+import { PERMISSIONS, roleKey } from './page.tsx';
 import { said } from './password.tsx';
 
 const KINDS: Record<ApiToken['kind'], Key> = {
@@ -141,7 +141,7 @@ function TokenDialog({
   onClose: () => void;
   onDone: (name: string, secret: string) => void;
 }) {
-  const { t } = useLanguage();
+  const { lang, t } = useLanguage();
   const [name, setName] = useState('');
   const [purpose, setPurpose] = useState('');
   const [kind, setKind] = useState<'program' | 'display'>('program');
@@ -150,12 +150,31 @@ function TokenDialog({
   const [screen, setScreen] = useState('');
   const [networks, setNetworks] = useState('');
   const [days, setDays] = useState('90');
+  // Nothing chosen is all that the role may.
+  const [scope, setScope] = useState<readonly string[]>([]);
+  const [open, setOpen] = useState<Record<string, readonly string[]>>({});
   const [error, setError] = useState<unknown>(undefined);
   const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    // Without the lists a token is what it was before: all that its role may.
+    if (own)
+      people.me().then(
+        (me) => setOpen({ own: me.permissions }),
+        () => undefined,
+      );
+    else
+      people.table().then(
+        (table) => setOpen(Object.fromEntries(table.roles.map((r) => [r.role, r.permissions]))),
+        () => undefined,
+      );
+  }, [own]);
+  const offered = kind === 'display' && !own ? [] : (open[own ? 'own' : role] ?? []);
   const add = () => {
     const token: TokenRequest = { name: name.trim(), purpose: purpose.trim(), days: Number(days) };
     const from = networks.split(/[\s,;]+/).filter(Boolean);
     if (from.length > 0) token.networks = from;
+    const chosen = offered.filter((x) => scope.includes(x));
+    if (chosen.length > 0) token.scope = chosen;
     if (!own) {
       token.kind = kind;
       if (kind === 'display') token.screen = screen.trim();
@@ -224,6 +243,31 @@ function TokenDialog({
               />
             </label>
           </>
+        )}
+        {offered.length > 0 && (
+          <details className="scope">
+            <summary>
+              {t('people.scope')}{' '}
+              <small>
+                {offered.some((x) => scope.includes(x))
+                  ? t('people.scopeOf', {
+                      n: number(lang, offered.filter((x) => scope.includes(x)).length),
+                      all: number(lang, offered.length),
+                    })
+                  : t('people.scopeAll')}
+              </small>
+            </summary>
+            {offered.map((x) => (
+              <label className="tick" key={x}>
+                <input
+                  type="checkbox"
+                  checked={scope.includes(x)}
+                  onChange={(e) => setScope(e.target.checked ? [...scope, x] : scope.filter((y) => y !== x))}
+                />
+                {x in PERMISSIONS ? t(PERMISSIONS[x] as Key) : x}
+              </label>
+            ))}
+          </details>
         )}
         <label>
           {t('people.networks')}
