@@ -184,7 +184,7 @@ const map: Story[] = [
     shows: '.map canvas',
     told: alone('map'),
     golden: true,
-    without: 'PK-0015',
+    without: 'TC-0015',
     canvas: true,
   },
   {
