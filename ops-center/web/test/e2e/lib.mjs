@@ -95,13 +95,18 @@ export class Run {
       this.complaints.push(`${m.type()}: ${m.text()} ${m.location().url}`);
     });
     page.on('pageerror', (e) => this.complaints.push(`exception: ${e.stack}`));
+    this.watch(page);
+    return page;
+  }
+
+  /** Notes what a page asks of other hosts. */
+  watch(page) {
     const seen = (address) => {
       const to = new URL(address);
       if (/^(https?|wss?):$/.test(to.protocol) && !this.hosts.has(to.host)) this.elsewhere.push(address);
     };
     page.on('request', (r) => seen(r.url()));
     page.on('websocket', (ws) => seen(ws.url()));
-    return page;
   }
 
   shot(page, name) {

@@ -3,49 +3,30 @@
 //   node test/e2e/map.mjs [--shots DIR] [--dist DIR]
 //
 // Exits 1 and names every expectation that was not met.
-import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { launch, option } from './lib.mjs';
+import { option, Run, startDemo, stopDemo } from './lib.mjs';
 
 const shots = option('shots', '');
-const dist = option('dist', '');
-if (shots) mkdirSync(shots, { recursive: true });
-
-async function startDemo(...args) {
-  const script = fileURLToPath(new URL('../../scripts/demo-server.mjs', import.meta.url));
-  const child = spawn(process.execPath, [script, '--port', '0', ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...(dist ? { VONGLAU_DIST: dist } : {}) },
-  });
-  for await (const line of child.stdout) {
-    const found = /http:\S+?(?=\/#)/.exec(String(line));
-    if (found) return { child, url: found[0] };
-  }
-  throw new Error('the made-up city did not start');
-}
-
-const failures = [];
-function expect(what, met, detail = '') {
-  console.log(`${met ? 'ok  ' : 'FAIL'} ${what}${detail === '' ? '' : `: ${detail}`}`);
-  if (!met) failures.push(what);
-}
-
-const demo = await startDemo();
-const crowd = await startDemo('--devices', '6000');
+if (option('dist', '')) process.env.VONGLAU_DIST = option('dist', '');
+const demo = await startDemo('--port', 0);
+const crowd = await startDemo('--port', 0, '--devices', 6000);
 // Also when an expectation throws.
 process.on('exit', () => {
-  demo.child.kill();
-  crowd.child.kill();
+  demo.demo.kill();
+  crowd.demo.kill();
 });
-const browser = await launch();
-const complaints = [];
+const run = new Run(demo.url, { shots, hosts: [new URL(crowd.url).host] });
+await run.open();
+const { complaints } = run;
+const expect = (what, met, detail) => run.expect(what, met, detail);
+// The machine may have other work: only what never comes is a failure.
+const until = (what, test, patience = 60_000) => run.until(what, test, patience);
 let excused = false;
 
 async function open(url, viewport, stored = {}) {
-  const context = await browser.newContext({
+  const context = await run.browser.newContext({
     viewport,
     acceptDownloads: true,
     // The map jumps: what is looked for does not pass by.
@@ -73,6 +54,7 @@ async function open(url, viewport, stored = {}) {
     if (r.status() >= 400 && !excused) complaints.push(`${r.status()} ${new URL(r.url()).pathname}`);
   });
   page.on('pageerror', (e) => complaints.push(`exception: ${e.stack}`));
+  run.watch(page);
   await page.goto(`${url}/#token=demo`);
   await page.waitForFunction(() => document.documentElement.dataset.state === 'live', null, {
     timeout: 30_000,
@@ -84,19 +66,7 @@ async function open(url, viewport, stored = {}) {
 }
 
 const page = await open(demo.url, { width: 1440, height: 810 });
-const shot = (name, on = page) => (shots ? on.screenshot({ path: join(shots, `${name}.png`) }) : undefined);
-async function until(what, test, patience = 60_000) {
-  const started = Date.now();
-  while (Date.now() - started < patience) {
-    if (await test()) {
-      expect(what, true, `${((Date.now() - started) / 1000).toFixed(1)} s`);
-      return true;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  expect(what, false, `not within ${patience / 1000} s`);
-  return false;
-}
+const shot = (name, on = page) => run.shot(on, name);
 
 /** The map's pixels, without what lies on them. */
 async function pixels(on = page) {
@@ -586,12 +556,6 @@ await until(
   async () => (await near.locator('.device h2').textContent())?.includes(meant) === true,
 );
 
-expect('the console is clean', complaints.length === 0, complaints.slice(0, 5).join(' | '));
-await browser.close();
-demo.child.kill();
-crowd.child.kill();
-if (failures.length > 0) {
-  console.error(`${failures.length} not met: ${failures.join('; ')}`);
-  process.exit(1);
-}
-console.log('all met');
+await run.close();
+await stopDemo(demo.demo);
+await stopDemo(crowd.demo);
