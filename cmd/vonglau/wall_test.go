@@ -62,6 +62,7 @@ func TestProgramWall(t *testing.T) {
 	browse(t, p, 8*time.Minute, "wall.mjs", "--token", p.token, "--devices", "400", "--alarms", "1", "--within", "90", "--chromium", chromium)
 	// By now there is a past to look at.
 	browse(t, p, 5*time.Minute, "replay.mjs", "--token", p.token, "--back", "30", "--chromium", chromium)
+	browse(t, p, 5*time.Minute, "replay-push.mjs", "--token", p.token, "--display", p.display("hall-1"), "--other", p.display("hall-2"), "--back", "60", "--chromium", chromium)
 	if t.Failed() {
 		city, _ := os.ReadFile(log.Name())
 		t.Logf("the city: %s", city[max(0, len(city)-500):])

@@ -58,22 +58,32 @@ async function open(): Promise<void> {
   const asked = new URLSearchParams(location.search);
   const draft = asked.get('scene') === 'draft' ? draftScene() : undefined;
   // A draft is looked at by whoever makes it: no server tells this page what to show.
-  const wall = new Wall(
-    draft
-      ? {}
-      : {
-          display: asked.get('display') ?? '',
-          replay: replayAsked(location.search),
-          follow: followAsked(location.search),
-        },
-  );
-  if (draft) wall.scene.set(draft);
-  createRoot(host).render(
-    <Guard>
-      <App wall={wall} refused={refused} />
-    </Guard>,
-  );
-  wall.start();
+  const whole = createRoot(host);
+  let turns = 0;
+  const show = (): void => {
+    const wall = new Wall(
+      draft
+        ? {}
+        : {
+            display: asked.get('display') ?? '',
+            replay: replayAsked(location.search),
+            follow: followAsked(location.search),
+            // A display goes into the past and out of it without loading the page anew.
+            turn: (address) => {
+              history.replaceState(null, '', address);
+              show();
+            },
+          },
+    );
+    if (draft) wall.scene.set(draft);
+    whole.render(
+      <Guard key={turns++}>
+        <App wall={wall} refused={refused} />
+      </Guard>,
+    );
+    wall.start();
+  };
+  show();
 }
 
 // A link opened where this page is already, as on a screen that asks who it is,

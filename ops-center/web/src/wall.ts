@@ -9,7 +9,8 @@ import type { Frame } from './live/frame.ts';
 import { Close, type Heartbeat, type ServerMessage } from './live/protocol.ts';
 import { type LiveHandlers, LiveSocket } from './live/socket.ts';
 import { SHOWN_AT_FIRST } from './map/style.ts';
-import { giveUp, turn } from './replay/follow.ts';
+import { liveAddress } from './replay/address.ts';
+import { giveUp, turn as timeOf } from './replay/follow.ts';
 import type { Replay, ReplayState } from './replay/moment.ts';
 import { showPast } from './replay/past.ts';
 import type { SceneMessage } from './scenes/model.ts';
@@ -48,6 +49,7 @@ export class Wall {
   readonly follow: string | undefined;
   /** The page is about to go: nothing more is shown or said. */
   #leaving = false;
+  readonly #turn: (address: string) => void;
   #retryPast: ReturnType<typeof setTimeout> | undefined;
   /** Public warnings in force, as a replay is told them. */
   readonly inForce = new Cell<readonly { id: string; exercise: boolean }[]>([]);
@@ -118,19 +120,22 @@ export class Wall {
     everyAlarm = false,
     replay,
     follow,
+    turn = (address) => location.replace(address),
   }: {
     display?: string;
     everyAlarm?: boolean;
     replay?: Replay | undefined;
     follow?: string | undefined;
+    /** Goes to another address of the wall, when the display is told to show another time. */
+    turn?: (address: string) => void;
   } = {}) {
     this.replay = replay;
     this.follow = replay && follow;
     this.clock = replay?.clock ?? new Clock();
-    if (replay) {
-      showPast(replay);
-      document.documentElement.dataset.replay = '';
-    }
+    showPast(replay);
+    if (replay) document.documentElement.dataset.replay = '';
+    else delete document.documentElement.dataset.replay;
+    this.#turn = turn;
     this.#everyAlarm = everyAlarm;
     this.scene = new Cell(display === undefined ? undefined : lastScene());
     this.shownLayers = remembered('vonglau.layers', SHOWN_AT_FIRST);
@@ -158,7 +163,9 @@ export class Wall {
       this.#mark();
       const { code } = this.socket.link.get();
       const turnedAway = code === Close.TooManyScreens || code === Close.BadMessage;
-      if (this.follow && turnedAway) this.#leave(() => giveUp(this.follow ?? ''));
+      if (!this.follow || !turnedAway || this.#leaving) return;
+      giveUp(this.follow);
+      this.#leave(liveAddress());
     });
     this.alarmBook.alarms.subscribe(() => this.#mark());
   }
@@ -423,8 +430,8 @@ export class Wall {
   /** Goes into the past or out of it, when that is what the display is told. */
   #turned(message: SceneMessage): boolean {
     clearTimeout(this.#retryPast);
-    const then = turn(message, this.follow, this.replay);
-    if (then && 'go' in then) this.#leave(() => location.replace(then.go));
+    const then = timeOf(message, this.follow, this.replay);
+    if (then && 'go' in then) this.#leave(then.go);
     else if (then) this.socket.say({ type: 'seek', at: then.seek });
     else if (message.replay && !this.replay) {
       this.#retryPast = setTimeout(() => this.#turned(message), ROOM_EVERY);
@@ -432,11 +439,12 @@ export class Wall {
     return this.#leaving;
   }
 
-  #leave(how: () => void): void {
+  #leave(address: string): void {
     if (this.#leaving) return;
     this.#leaving = true;
     this.stop();
-    how();
+    // Not from within a message of the connection that has just been ended.
+    queueMicrotask(() => this.#turn(address));
   }
 
   /** Adds what a snapshot left out; what was told meanwhile is newer than what is fetched. */

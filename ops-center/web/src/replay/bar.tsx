@@ -88,7 +88,6 @@ function FollowedBar({ replay }: { replay: Replay }) {
           : state.loading
             ? t('replay.loading')
             : t('replay.pushed', {
-                by: message?.by ?? '–',
                 until: message?.until ? date(lang, 'minute', Date.parse(message.until)) : t('replay.undone'),
               })}
       </span>
@@ -104,7 +103,11 @@ function useMark(now: number): void {
   });
   useEffect(() => {
     const icon = document.querySelector<HTMLLinkElement>('link[rel=icon]');
+    const before = icon?.getAttribute('href') ?? '';
     if (icon) icon.href = '/favicon-replay.svg';
+    return () => {
+      if (icon) icon.href = before;
+    };
   }, []);
 }
 

@@ -48,14 +48,13 @@ export const refused = (order: ReplayOrder): boolean => {
   return last?.push === order.push && Date.now() - last.at < AGAIN;
 };
 
-/** The replay was refused: the present, and what is told of it, rather than nothing. */
+/** Notes that a replay was refused: the page shows the present, and that it is not what it was told. */
 export function giveUp(push: string): void {
   try {
     sessionStorage.setItem(REFUSED, JSON.stringify({ push, at: Date.now() } satisfies Refusal));
   } catch {
-    // Without storage it is tried again at once.
+    // Without storage it is tried again at once, after the socket's own wait.
   }
-  location.replace(liveAddress());
 }
 
 /** How far a display may be from where it should be: three seconds of its own time. */

@@ -6,10 +6,11 @@ import type { Replay } from './moment.ts';
  * here, and who asked says so.
  */
 
-/** The replay this page shows; one page shows one time. */
+/** The replay this page shows; a page shows one time. */
 let shown: Replay | undefined;
 
-export function showPast(replay: Replay): void {
+/** Says which time this page shows from now on; undefined is the present. */
+export function showPast(replay: Replay | undefined): void {
   shown = replay;
 }
 
