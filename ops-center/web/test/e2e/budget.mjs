@@ -124,7 +124,7 @@ await part('memory', async () => {
   soak = undefined;
   if (samples.length < 2) throw new Error('the soak told no heap');
   const [first, last] = [samples[0], samples.at(-1)];
-  table.row('a minute', `${first[1].toFixed(1)} MB`, first[2]);
+  table.row('the start', `${first[1].toFixed(1)} MB`, first[2]);
   table.row(`${last[0].toFixed(0)} h`, `${last[1].toFixed(1)} MB`, last[2]);
   table.row(
     'the second half of it',
