@@ -130,7 +130,7 @@ func (x *escalator) see(e *Event) {
 			continue
 		}
 		from := e.Recorded
-		if release := s.release(e, x.n.opt.Calendar); !release.IsZero() {
+		if release := s.holdsUntil(e, x.n.opt.Calendar); !release.IsZero() {
 			from = release
 		}
 		x.pending[pendingKey(s.ID, e.Seq)] = pending{s.ID, e, from.Add(after)}

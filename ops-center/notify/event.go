@@ -21,6 +21,9 @@ type Event struct {
 	// At is when it happened, Recorded when it was written down.
 	At       time.Time `json:"at"`
 	Recorded time.Time `json:"recorded"`
+	// Fed is when it was put into the feed, by the clock of the server. Events of
+	// an older feed have none.
+	Fed      time.Time `json:"fed,omitzero" doc:"When it was put in line for all subscribers"`
 	Priority int       `json:"priority,omitempty"`
 	Category string    `json:"category,omitempty" doc:"CAP category"`
 	// Categories are all of a message that has several.

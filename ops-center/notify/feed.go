@@ -29,6 +29,7 @@ const (
 // feed is the log of events and the newest of them in memory.
 type feed struct {
 	log Log
+	now func() time.Time
 
 	// appending serialises appends: the order in the log is that of the ring.
 	appending sync.Mutex
@@ -50,8 +51,8 @@ type feedMark struct {
 	Places map[string]uint64 `json:"places"`
 }
 
-func openFeed(ctx context.Context, log Log, mark feedMark) (*feed, error) {
-	f := &feed{log: log, places: maps.Clone(mark.Places), grown: make(chan struct{})}
+func openFeed(ctx context.Context, log Log, now func() time.Time, mark feedMark) (*feed, error) {
+	f := &feed{log: log, now: now, places: maps.Clone(mark.Places), grown: make(chan struct{})}
 	if f.places == nil {
 		f.places = map[string]uint64{}
 	}
@@ -134,6 +135,7 @@ func (f *feed) appended(ctx context.Context, e *Event) (uint64, error) {
 	if e.SourceSeq != 0 && e.SourceSeq <= f.place(e.Source) {
 		return 0, nil
 	}
+	e.Fed = f.now().UTC()
 	data, err := json.Marshal(e)
 	if err != nil {
 		return 0, fmt.Errorf("encoding an event: %w", err)

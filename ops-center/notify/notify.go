@@ -244,7 +244,7 @@ func Open(ctx context.Context, o Options) (*Notify, error) {
 	if err := n.recall(ctx); err != nil {
 		return nil, err
 	}
-	if n.feed, err = openFeed(ctx, o.Feed, m.Feed); err != nil {
+	if n.feed, err = openFeed(ctx, o.Feed, o.Now, m.Feed); err != nil {
 		return nil, err
 	}
 	n.register(o.Metrics)

@@ -283,8 +283,18 @@ func minutes(text string) (int, bool) {
 func ahead(e *Event) bool { return e.Priority == 1 || e.Target != "" }
 
 // release is when an event may be delivered: at once, which is the zero time, or
-// when what holds it is over.
+// when what holds it is over. What came into the feed after that is too late for
+// it and goes at once, so that the feed alone says what goes together.
 func (s *Subscription) release(e *Event, calendar *time.Location) time.Time {
+	at := s.holdsUntil(e, calendar)
+	if !e.Fed.IsZero() && !e.Fed.Before(at) {
+		return time.Time{}
+	}
+	return at
+}
+
+// holdsUntil is the end of what holds an event, the zero time when nothing does.
+func (s *Subscription) holdsUntil(e *Event, calendar *time.Location) time.Time {
 	if ahead(e) || s.Quiet == nil && s.Digest == "" {
 		return time.Time{}
 	}

@@ -149,8 +149,7 @@ func (w *worker) run(ctx context.Context) {
 		if w.resendNext(ctx) {
 			continue
 		}
-		now := w.n.opt.Now()
-		if len(w.held) > 0 && !w.releaseOf(w.held[0]).After(now) {
+		if w.complete(ctx) {
 			w.deliverHeld(ctx)
 			continue
 		}
@@ -194,8 +193,38 @@ func (w *worker) regain(ctx context.Context) bool {
 
 func (w *worker) releaseOf(e *Event) time.Time { return w.sub.release(e, w.n.opt.Calendar) }
 
-// next gives the next event of the feed, nil when there is none yet.
+// complete reports whether what is held is due, and whether nothing of the feed
+// that is still to be looked at goes with it. After a kill what was held is read
+// again, and the same has to come together as before.
+func (w *worker) complete(ctx context.Context) bool {
+	if len(w.held) == 0 {
+		return false
+	}
+	release := w.releaseOf(w.held[0])
+	if release.After(w.n.opt.Now()) {
+		return false
+	}
+	if release.IsZero() { // no longer held: somebody changed the subscription
+		return true
+	}
+	if len(w.held) >= maxDigest && w.releaseOf(w.held[maxDigest-1]).Equal(release) {
+		return true
+	}
+	e := w.peek(ctx)
+	return e == nil || !e.Fed.IsZero() && !e.Fed.Before(release)
+}
+
+// next takes the next event of the feed, nil when there is none yet.
 func (w *worker) next(ctx context.Context) *Event {
+	e := w.peek(ctx)
+	if e != nil {
+		w.queue = w.queue[1:]
+	}
+	return e
+}
+
+// peek is next that leaves the event where it is.
+func (w *worker) peek(ctx context.Context) *Event {
 	if len(w.queue) == 0 {
 		list, err := w.n.feed.after(ctx, w.where().Ahead)
 		if err != nil && ctx.Err() == nil {
@@ -207,9 +236,7 @@ func (w *worker) next(ctx context.Context) *Event {
 	if len(w.queue) == 0 {
 		return nil
 	}
-	e := w.queue[0]
-	w.queue = w.queue[1:]
-	return e
+	return w.queue[0]
 }
 
 // wait until there is more, what is held is due, or somebody sends again.
@@ -232,7 +259,7 @@ func (w *worker) take(ctx context.Context, e *Event) {
 		w.pass(e.Seq)
 		return
 	}
-	if release := w.releaseOf(e); release.After(w.n.opt.Now()) {
+	if !w.releaseOf(e).IsZero() { // also when that is past: it goes with the others
 		w.held = append(w.held, e)
 		w.mu.Lock()
 		w.place.Ahead = e.Seq
