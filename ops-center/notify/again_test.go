@@ -1,11 +1,17 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"vonglau/ops-center/alert"
 )
@@ -59,5 +65,68 @@ func TestDigestAfterAKill(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestReceiptAfterTheEnd: a connection that outlives Stop may still acknowledge.
+func TestReceiptAfterTheEnd(t *testing.T) {
+	h := newHouse(t, nil)
+	s := h.add(Subscription{Kind: Stream}, "")
+	tail, err := h.n.Session(s.ID, "desk", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.alarm(AlarmRaised, nil)
+	eventually(t, "the event", func() bool { return h.n.End() == 1 })
+	var group sync.WaitGroup
+	begun := make(chan struct{})
+	group.Go(func() { // while it stops, and after
+		for i := range 200 {
+			tail.Ack(1)
+			if i == 20 {
+				close(begun)
+			}
+		}
+	})
+	<-begun
+	if err := h.n.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	group.Wait()
+	before := testutil.ToFloat64(h.n.metrics.failures)
+	tail.Ack(1)
+	if got := testutil.ToFloat64(h.n.metrics.failures); got != before+1 {
+		t.Errorf("%g receipts not taken, want %g", got, before+1)
+	}
+}
+
+// TestTooMuchToWatch: what cannot be watched for a receipt is counted, and said
+// once.
+func TestTooMuchToWatch(t *testing.T) {
+	var said bytes.Buffer
+	h := newHouse(t, func(o *Options) {
+		o.Log = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelError}))
+	})
+	duty := newReceiver(t)
+	duty.down.Store(true)
+	up := h.add(Subscription{Kind: Webhook, URL: duty.url, Filter: Filter{Rules: []string{"nothing"}}}, "")
+	h.add(Subscription{Kind: Webhook, URL: duty.url, Escalation: &Escalation{After: "1h", To: up.ID}}, "")
+	x := h.n.escalate
+	x.mu.Lock()
+	x.most = 2
+	x.mu.Unlock()
+	for range 5 {
+		h.alarm(AlarmRaised, nil)
+	}
+	eventually(t, "the feed", func() bool { return h.n.End() == 5 })
+	h.watched()
+	if got := testutil.ToFloat64(h.n.metrics.unwatched); got != 3 {
+		t.Errorf("%g counted, want 3", got)
+	}
+	if err := h.n.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(said.String(), "too many receipts are waited for"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, said.String())
 	}
 }

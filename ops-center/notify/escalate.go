@@ -17,6 +17,8 @@ type escalator struct {
 
 	mu      sync.Mutex
 	pending map[string]pending // by subscription and event
+	most    int                // of pending
+	full    bool               // there was no place for one, and that was told
 	at      uint64             // the newest event looked at
 	looked  atomic.Uint64      // how often what is due was looked at
 }
@@ -28,7 +30,7 @@ type pending struct {
 }
 
 func newEscalator(n *Notify) *escalator {
-	return &escalator{n: n, pending: map[string]pending{}}
+	return &escalator{n: n, most: maxPending, pending: map[string]pending{}}
 }
 
 func pendingKey(sub string, seq uint64) string { return fmt.Sprintf("%s.%d", sub, seq) }
@@ -119,7 +121,7 @@ func (x *escalator) see(e *Event) {
 	}
 	for i := range subs {
 		s := &subs[i]
-		if s.Escalation == nil || s.Paused || !s.wants(e) || e.Seq <= x.n.startOf(s.ID) || len(x.pending) >= maxPending {
+		if s.Escalation == nil || s.Paused || !s.wants(e) || e.Seq <= x.n.startOf(s.ID) {
 			continue
 		}
 		if s.Escalation.Until == "receipt" && x.n.has(s.ID, e) {
@@ -129,6 +131,12 @@ func (x *escalator) see(e *Event) {
 		if err != nil {
 			continue
 		}
+		if key := pendingKey(s.ID, e.Seq); len(x.pending) >= x.most {
+			if _, again := x.pending[key]; !again {
+				x.miss(s, e)
+				continue
+			}
+		}
 		from := e.Recorded
 		if release := s.holdsUntil(e, x.n.opt.Calendar); !release.IsZero() {
 			from = release
@@ -137,10 +145,23 @@ func (x *escalator) see(e *Event) {
 	}
 }
 
+// miss counts an event that no receipt is waited for, and says so once until
+// there is place again; with mu held.
+func (x *escalator) miss(s *Subscription, e *Event) {
+	x.n.metrics.unwatched.Inc()
+	if !x.full {
+		x.full = true
+		x.n.opt.Log.Error("too many receipts are waited for: what comes now is not passed on when it gets none", "waiting", len(x.pending), "subscription", s.ID, "event", e.Seq)
+	}
+}
+
 // passOn appends what is overdue, addressed to who is next.
 func (x *escalator) passOn(ctx context.Context) {
 	now := x.n.opt.Now()
 	x.mu.Lock()
+	if x.full && len(x.pending) <= x.most*9/10 {
+		x.full = false
+	}
 	var due []pending
 	for _, p := range x.pending {
 		if !p.due.After(now) {

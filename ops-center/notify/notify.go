@@ -140,6 +140,8 @@ type Notify struct {
 	running bool
 
 	receipts chan recorded
+	closing  sync.RWMutex // held to read by who sends to receipts
+	closed   bool         // receipts is
 	streams  streams
 	ended    func(id string)
 	escalate *escalator
@@ -161,6 +163,7 @@ type metrics struct {
 	broken     prometheus.Counter
 	dropped    prometheus.Counter
 	failures   prometheus.Counter
+	unwatched  prometheus.Counter
 }
 
 // The keys of the store.
@@ -292,14 +295,15 @@ func (n *Notify) register(r prometheus.Registerer) {
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "vonglau_delivery_seconds", Help: "From the moment a delivery was due to its receipt.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60, 600, 3600},
 		}),
-		broken:   prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_notify_unreadable_total", Help: "Records of alarms, messages or the feed that could not be read."}),
-		dropped:  prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_dead_letters_dropped_total", Help: "Dead letters dropped because their subscription had too many."}),
-		failures: prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_notify_write_failures_total", Help: "Failed writes of events and receipts."}),
+		broken:    prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_notify_unreadable_total", Help: "Records of alarms, messages or the feed that could not be read."}),
+		dropped:   prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_dead_letters_dropped_total", Help: "Dead letters dropped because their subscription had too many."}),
+		unwatched: prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_escalations_dropped_total", Help: "Receipts that nobody waits for, and that are not passed on, because too many are waited for."}),
+		failures:  prometheus.NewCounter(prometheus.CounterOpts{Name: "vonglau_notify_write_failures_total", Help: "Failed writes of events and receipts."}),
 	}
 	if r == nil {
 		return
 	}
-	r.MustRegister(n.metrics.deliveries, n.metrics.attempts, n.metrics.latency, n.metrics.broken, n.metrics.dropped, n.metrics.failures)
+	r.MustRegister(n.metrics.deliveries, n.metrics.attempts, n.metrics.latency, n.metrics.broken, n.metrics.dropped, n.metrics.failures, n.metrics.unwatched)
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vonglau_dead_letters", Help: "Deliveries that were given up and wait for somebody."}, func() float64 {
 		total := 0
 		for _, w := range n.all() {
@@ -349,7 +353,10 @@ func (n *Notify) Stop(context.Context) error {
 		w.finish()
 	}
 	n.streams.close()
+	n.closing.Lock()
+	n.closed = true
 	close(n.receipts)
+	n.closing.Unlock()
 	n.writing.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -468,8 +475,18 @@ func (n *Notify) write() {
 	}
 }
 
-// record hands a receipt over to be written.
-func (n *Notify) record(r Receipt) { n.receipts <- recorded{r: r} }
+// record hands a receipt over to be written. A receiver may still give one when
+// all has ended: that is not taken, and what it is for comes again.
+func (n *Notify) record(r Receipt) {
+	n.closing.RLock()
+	defer n.closing.RUnlock()
+	if n.closed {
+		n.metrics.failures.Inc()
+		n.opt.Log.Warn("a receipt came after the end and is not written down; its delivery may come again", "subscription", r.Subscription, "delivery", r.ID)
+		return
+	}
+	n.receipts <- recorded{r: r}
+}
 
 // save writes where everything is. Places are of what was handed to the writer
 // of receipts before, which is harmless: they are written by it, after those.
