@@ -193,11 +193,12 @@ func TestProgramWarningsDelivered(t *testing.T) {
 func TestProgramDepartmentsPage(t *testing.T) {
 	tool(t, "node")
 	chromium := tool(t, "chromium", "chromium-browser", "google-chrome")
-	p, tokens := subscribed(t, 3)
+	p, tokens := subscribed(t, 4)
 	requireWall(t, p)
+	importTestWards(t, p)
 	var devices []string
-	for i, token := range tokens {
-		devices = append(devices, fmt.Sprintf("water-%03d=%s", i, token))
+	for i, token := range tokens[1:] { // the first is on the border of its ward
+		devices = append(devices, fmt.Sprintf("water-%03d=%s", i+1, token))
 	}
 	args := []string{"test/e2e/departments.mjs", "--url", "http://" + p.addr.HTTP, "--token", p.token, "--chromium", chromium, "--devices", strings.Join(devices, ",")}
 	if shots := os.Getenv("VONGLAU_SHOTS"); shots != "" {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { partsOf, timeOf } from '../src/fields/clock.ts';
+import { clockOf, dayOf, dayText, partsOf, timeOf } from '../src/fields/clock.ts';
 import { addressOf } from '../src/links/linked.tsx';
 
 describe('a moment of the city', () => {
@@ -31,6 +31,29 @@ describe('a moment of the city', () => {
       expect([day, time, timeOf(day, time)]).toEqual([day, time, Number.NaN]);
     expect(timeOf('29/02/2028', '00:00')).toBe(Date.parse('2028-02-29T00:00:00+07:00'));
   });
+});
+
+test('a time of day is read as it is written, and only that', () => {
+  for (const [text, want] of [
+    ['22:00', '22:00'],
+    [' 7:05 ', '07:05'],
+    ['7h05', '07:05'],
+    ['07.05', '07:05'],
+    ['00:00', '00:00'],
+    ['23:59', '23:59'],
+  ])
+    expect([text, clockOf(text)]).toEqual([text, want]);
+  for (const text of ['24:00', '22:60', '10:00 PM', '22', '22:', '22:0', '2200', ':00', '-1:00', ''])
+    expect([text, clockOf(text)]).toEqual([text, undefined]);
+});
+
+test('a day is read as it is written, and comes back so', () => {
+  expect(dayOf('22/11/2026')).toBe('2026-11-22');
+  expect(dayOf('1/1/2027')).toBe('2027-01-01');
+  expect(dayText('2026-11-22')).toBe('22/11/2026');
+  for (const day of ['2026-01-01', '2026-12-31', '2028-02-29']) expect(dayOf(dayText(day))).toBe(day);
+  for (const text of ['11/22/2026', '31/02/2026', '29/02/2026', '2026-11-22', '22/11/26', '22/11', ''])
+    expect([text, dayOf(text)]).toEqual([text, undefined]);
 });
 
 test('the address names what is chosen, and keeps what else it asks for', () => {

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
-import { number } from '../format.ts';
-import { LOCALE, useLanguage } from '../i18n/index.ts';
+import { date, number } from '../format.ts';
+import { useLanguage } from '../i18n/index.ts';
 import { type Receipt, type Subscription, subscriptions } from './api.ts';
 
 /** What became of the deliveries of one subscription; dead letters first. */
@@ -18,14 +18,7 @@ export function Deliveries({
     subscriptions.deliveries(subscription.id, stop.signal).then(setList, () => undefined);
     return () => stop.abort();
   }, [subscription]);
-  const time = (text: string) =>
-    new Date(text).toLocaleString(LOCALE[lang], {
-      day: '2-digit',
-      month: '2-digit',
-      hour: '2-digit',
-      minute: '2-digit',
-      second: '2-digit',
-    });
+  const time = (text: string) => date(lang, 'full', Date.parse(text));
   const what = (r: Receipt) => {
     if (r.type === 'test') return t('departments.type.test');
     if (r.type === 'digest') return t('departments.type.digest', { count: number(lang, r.events) });

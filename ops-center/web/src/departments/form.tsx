@@ -1,8 +1,12 @@
 import { type ReactNode, useEffect, useId, useState } from 'react';
 import type { Session } from '../api.ts';
+import { type Choice, Choose } from '../fields/choose.tsx';
+import { dayText } from '../fields/clock.ts';
+import { ClockInput } from '../fields/written.tsx';
+import { type ZoneSet, ZonesInput } from '../fields/zones.tsx';
 import { number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
-import { register } from '../register/api.ts';
+import { labelOf } from '../live/dictionary.ts';
 import {
   type Credentials,
   type Filter,
@@ -15,6 +19,7 @@ import {
   type Subscription,
   subscriptions,
 } from './api.ts';
+import { type Known, useKnown } from './known.ts';
 import { reasonOf } from './page.tsx';
 
 const words = (text: string) =>
@@ -34,10 +39,10 @@ interface Draft {
   priorities: number[];
   categories: string[];
   events: string[];
-  zones: string;
-  quantities: string;
-  rules: string;
-  owners: string;
+  zones: ZoneSet[];
+  quantities: string[];
+  rules: string[];
+  owners: string[];
   incidents: string;
   exercises: boolean;
   from: string;
@@ -60,10 +65,10 @@ function draftOf(s?: Subscription): Draft {
     priorities: f.priorities ?? [],
     categories: f.categories ?? [],
     events: f.events ?? [],
-    zones: (f.zones ?? []).map((z) => (z.code ? `${z.layer}:${z.code}` : z.layer)).join(', '),
-    quantities: (f.quantities ?? []).join(', '),
-    rules: (f.rules ?? []).join(', '),
-    owners: (f.owners ?? []).join(', '),
+    zones: zoneSets(f.zones ?? []),
+    quantities: f.quantities ?? [],
+    rules: f.rules ?? [],
+    owners: f.owners ?? [],
     incidents: (f.incidents ?? []).join(', '),
     exercises: f.exercises ?? false,
     from: s?.quiet?.from ?? '',
@@ -73,6 +78,15 @@ function draftOf(s?: Subscription): Draft {
     after: s?.escalation ? String(minutes(s.escalation.after)) : '5',
     unless: s?.escalation?.until ?? 'receipt',
   };
+}
+
+/** By layer; a layer that is meant whole has no codes. */
+function zoneSets(zones: readonly { layer: string; code?: string }[]): ZoneSet[] {
+  const layers = [...new Set(zones.map((z) => z.layer))];
+  return layers.map((layer) => {
+    const own = zones.filter((z) => z.layer === layer);
+    return { layer, codes: own.some((z) => !z.code) ? [] : own.map((z) => z.code ?? '') };
+  });
 }
 
 /** A duration such as 1h5m in minutes. */
@@ -86,15 +100,13 @@ function filterOf(d: Draft): Filter {
   if (d.priorities.length) f.priorities = d.priorities;
   if (d.categories.length) f.categories = d.categories;
   if (d.events.length) f.events = d.events;
-  const zones = words(d.zones).map((z) => {
-    const [layer = '', code = ''] = z.split(':');
-    return code ? { layer, code } : { layer };
-  });
+  const zones = d.zones.flatMap(({ layer, codes }) =>
+    codes.length ? codes.map((code) => ({ layer, code })) : [{ layer }],
+  );
   if (zones.length) f.zones = zones;
-  for (const key of ['quantities', 'rules', 'owners', 'incidents'] as const) {
-    const list = words(d[key].normalize('NFC'));
-    if (list.length) f[key] = list;
-  }
+  for (const key of ['quantities', 'rules', 'owners'] as const) if (d[key].length) f[key] = d[key];
+  const incidents = words(d.incidents.normalize('NFC'));
+  if (incidents.length) f.incidents = incidents;
   return f;
 }
 
@@ -110,7 +122,8 @@ function settingsOf(d: Draft, kind: Kind): Settings {
     s.format = d.format;
   }
   if (kind === 'email') s.to = words(d.to);
-  if (kind === 'webhook' || kind === 'email') {
+  // A CAP message goes by itself and at once.
+  if (kind === 'email' || (kind === 'webhook' && d.format === 'json')) {
     if (d.from && d.until) s.quiet = { from: d.from, to: d.until };
     if (d.digest) s.digest = d.digest;
   }
@@ -118,6 +131,16 @@ function settingsOf(d: Draft, kind: Kind): Settings {
     s.escalation = { to: d.next, after: `${d.after}m`, until: d.unless };
   }
   return s;
+}
+
+function quantitiesOf(known: Known, lang: 'vi' | 'en'): Choice[] {
+  return known.quantities.map((q) => ({ code: q.name, name: labelOf(q.label, lang, q.name) }));
+}
+
+/** Departments of the register, and those that a rule names and nobody has entered. */
+function ownersOf(known: Known): Choice[] {
+  const names = new Set([...known.departments.map((d) => d.name), ...known.rules.map((r) => r.owner)]);
+  return [...names].filter(Boolean).map((name) => ({ code: name, name }));
 }
 
 export function Form({
@@ -139,7 +162,7 @@ export function Form({
   const [draft, setDraft] = useState(() => draftOf(subscription));
   const [kind, setKind] = useState<Kind>(subscription?.kind ?? 'webhook');
   const [department, setDepartment] = useState(subscription?.department ?? '');
-  const [departments, setDepartments] = useState<string[]>([]);
+  const known = useKnown();
   const [preview, setPreview] = useState<Preview | undefined>(undefined);
   const [error, setError] = useState<unknown>(undefined);
   const [sure, setSure] = useState(false);
@@ -147,13 +170,6 @@ export function Form({
   const every = session.permissions.includes('manage_people');
   const set = (part: Partial<Draft>) => setDraft((d) => ({ ...d, ...part }));
 
-  useEffect(() => {
-    if (!every) return;
-    register.departments().then(
-      (list) => setDepartments(list.map((d) => d.name)),
-      () => undefined,
-    );
-  }, [every]);
   const filter = JSON.stringify(filterOf(draft));
   useEffect(() => {
     const stop = new AbortController();
@@ -212,12 +228,7 @@ export function Form({
       ))}
     </fieldset>
   );
-  const text = (
-    field: 'name' | 'url' | 'zones' | 'quantities' | 'rules' | 'owners' | 'incidents',
-    label: Key,
-    required = false,
-    list?: string,
-  ) => (
+  const text = (field: 'name' | 'url' | 'incidents', label: Key, required = false) => (
     <label>
       {t(label)}
       <input
@@ -226,11 +237,17 @@ export function Form({
         maxLength={2000}
         autoComplete="off"
         spellCheck={false}
-        list={list}
         onChange={(e) => set({ [field]: e.target.value } as Partial<Draft>)}
       />
     </label>
   );
+  const choose = (field: 'quantities' | 'rules' | 'owners', label: Key, all: readonly Choice[]) => (
+    <div className="field">
+      <span aria-hidden="true">{t(label)}</span>
+      <Choose label={t(label)} all={all} chosen={draft[field]} onChange={(list) => set({ [field]: list })} />
+    </div>
+  );
+  const departments = known.departments.map((d) => d.name);
   const most = Math.max(1, ...(preview?.byDay.map((d) => d.count) ?? [1]));
 
   return (
@@ -338,10 +355,23 @@ export function Form({
         (e) => t(`departments.event.${e}` as Key),
         (events) => set({ events }),
       )}
-      {text('zones', 'departments.zones')}
-      {text('quantities', 'departments.quantities')}
-      {text('rules', 'departments.rules')}
-      {text('owners', 'departments.owners', false, `${id}-departments`)}
+      {(known.layers.length > 0 || draft.zones.length > 0) && (
+        <div className="field">
+          <ZonesInput
+            label={t('departments.zones')}
+            layers={known.layers}
+            zones={draft.zones}
+            onChange={(zones) => set({ zones })}
+          />
+        </div>
+      )}
+      {choose('quantities', 'departments.quantities', quantitiesOf(known, lang))}
+      {choose(
+        'rules',
+        'departments.rules',
+        known.rules.map((r) => ({ code: r.id, name: labelOf(r.name, lang, r.id) })),
+      )}
+      {choose('owners', 'departments.owners', ownersOf(known))}
       {text('incidents', 'departments.incidents')}
       <label className="tick">
         <input
@@ -363,7 +393,7 @@ export function Form({
               const h = d.count === 0 ? 1 : Math.max(2, (d.count / most) * 38);
               return (
                 <rect key={d.day} x={i * 14 + 1} y={40 - h} width="12" height={h}>
-                  <title>{`${d.day}: ${d.count}`}</title>
+                  <title>{`${dayText(d.day)}: ${number(lang, d.count)}`}</title>
                 </rect>
               );
             })}
@@ -372,18 +402,28 @@ export function Form({
       )}
 
       {kind !== 'atom' && <h3>{t('departments.when')}</h3>}
-      {(kind === 'webhook' || kind === 'email') && draft.format === 'json' && (
+      {(kind === 'email' || (kind === 'webhook' && draft.format === 'json')) && (
         <>
           <fieldset className="pair">
             <legend>{t('departments.quiet')}</legend>
-            <label>
-              {t('departments.from')}
-              <input type="time" value={draft.from} onChange={(e) => set({ from: e.target.value })} />
-            </label>
-            <label>
-              {t('departments.until')}
-              <input type="time" value={draft.until} onChange={(e) => set({ until: e.target.value })} />
-            </label>
+            <div className="field">
+              <span aria-hidden="true">{t('departments.from')}</span>
+              <ClockInput
+                label={t('departments.quietFrom')}
+                value={draft.from}
+                needed={draft.until ? t('departments.quietBoth') : undefined}
+                onChange={(from) => set({ from })}
+              />
+            </div>
+            <div className="field">
+              <span aria-hidden="true">{t('departments.until')}</span>
+              <ClockInput
+                label={t('departments.quietUntil')}
+                value={draft.until}
+                needed={draft.from ? t('departments.quietBoth') : undefined}
+                onChange={(until) => set({ until })}
+              />
+            </div>
           </fieldset>
           <label>
             {t('departments.digest')}

@@ -72,17 +72,15 @@ function Departments({ session }: { session: Session }) {
       return '';
     });
 
+  const add = () => {
+    setAdding(true);
+    setChosen(undefined);
+  };
+
   return (
     <div className="page departments">
       <Masthead title={t('departments.title')} session={session}>
-        <button
-          type="button"
-          className="main"
-          onClick={() => {
-            setAdding(true);
-            setChosen(undefined);
-          }}
-        >
+        <button type="button" className="main" onClick={add}>
           {t('departments.add')}
         </button>
       </Masthead>
@@ -97,7 +95,17 @@ function Departments({ session }: { session: Session }) {
               {t('departments.failed', { reason: reasonOf(error) })}
             </p>
           )}
-          {listing?.subscriptions.length === 0 && <p className="empty">{t('departments.none')}</p>}
+          {listing?.subscriptions.length === 0 && (
+            <div className="empty">
+              <p>{t('departments.none')}</p>
+              <p>{t('departments.noneHint')}</p>
+              {!adding && (
+                <button type="button" className="main" onClick={add}>
+                  {t('departments.addFirst')}
+                </button>
+              )}
+            </div>
+          )}
           <ul>
             {listing?.subscriptions.map((s) => (
               <li key={s.id}>

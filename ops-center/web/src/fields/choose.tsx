@@ -1,5 +1,5 @@
 import './fields.css';
-import { useId, useState } from 'react';
+import { useEffect, useId, useRef, useState } from 'react';
 import { useLanguage } from '../i18n/index.ts';
 import { fold } from '../map/search.ts';
 
@@ -10,7 +10,8 @@ export interface Choice {
 
 /**
  * Several of many, chosen by name: typed, with or without marks, and added by
- * Enter or from the list. A code that nobody knows the name of is shown as it is.
+ * Enter or from the list. A code that nobody knows the name of is shown as it is;
+ * what is typed and not in the list keeps its form from being sent.
  */
 export function Choose({
   id,
@@ -34,6 +35,9 @@ export function Choose({
   const [unknown, setUnknown] = useState('');
   const list = useId();
   const own = useId();
+  const input = useRef<HTMLInputElement>(null);
+  const fault = unknown && t('fields.unknown', { name: unknown });
+  useEffect(() => input.current?.setCustomValidity(fault), [fault]);
   const names = new Map(all.map((c) => [c.code, c.name]));
   const shown = (c: Choice) => (c.name && c.name !== c.code ? `${c.name} (${c.code})` : c.code);
   /** The choice that a text means: its name or code whole, else the only one that begins so. */
@@ -77,6 +81,7 @@ export function Choose({
       )}
       {!disabled && (
         <input
+          ref={input}
           id={id ?? own}
           aria-label={id ? undefined : label}
           aria-describedby={describedBy}
@@ -96,7 +101,7 @@ export function Choose({
             e.preventDefault();
             add(typed, true);
           }}
-          onBlur={() => typed.trim() && add(typed, true)}
+          onBlur={() => (typed.trim() ? add(typed, true) : setUnknown(''))}
         />
       )}
       <datalist id={list}>
@@ -107,7 +112,7 @@ export function Choose({
           ))}
       </datalist>
       <span className="wrong" role="status">
-        {unknown && t('fields.unknown', { name: unknown })}
+        {fault}
       </span>
     </span>
   );

@@ -26,3 +26,23 @@ export function timeOf(day: string, time: string): number {
   if (back.getUTCDate() !== date || back.getUTCMonth() !== month - 1) return Number.NaN;
   return ms - AHEAD;
 }
+
+/** The time of day that a text means, as HH:mm: 7:05, 07.05 and 7h05 alike; nothing for what is none. */
+export function clockOf(text: string): string | undefined {
+  const h = /^\s*(\d{1,2})[:.h](\d{2})\s*$/i.exec(text);
+  if (!h || Number(h[1]) > 23 || Number(h[2]) > 59) return undefined;
+  return `${two(Number(h[1]))}:${h[2]}`;
+}
+
+/** The day that 22/11/2026 means, as 2026-11-22; nothing for what is none. */
+export function dayOf(text: string): string | undefined {
+  const ms = timeOf(text, '00:00');
+  if (Number.isNaN(ms)) return undefined;
+  return new Date(ms + AHEAD).toISOString().slice(0, 10);
+}
+
+/** A day as 2026-11-22 the way people write it; what is no such day as it is. */
+export function dayText(day: string): string {
+  const d = /^(\d{4})-(\d{2})-(\d{2})$/.exec(day);
+  return d ? `${d[3]}/${d[2]}/${d[1]}` : day;
+}

@@ -1,6 +1,7 @@
 import './record.css';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Session } from '../api.ts';
+import { DayInput } from '../fields/written.tsx';
 import { date, number } from '../format.ts';
 import { catalogues, type Key, useLanguage } from '../i18n/index.ts';
 import { Gate } from '../shell/gate.tsx';
@@ -185,16 +186,26 @@ function Acts() {
     const params = new URLSearchParams(Object.entries(filter).filter(([, v]) => v));
     history.replaceState(null, '', location.pathname + (params.size ? `?${params}` : ''));
   }, [filter]);
-  const field = (key: keyof Filter, label: Key, type: 'search' | 'date' = 'search') => (
+  const field = (key: keyof Filter, label: Key) => (
     <label className="choice">
       {t(label)}
       <input
-        type={type}
+        type="search"
         value={typed[key]}
-        maxLength={type === 'search' ? 100 : undefined}
+        maxLength={100}
         onChange={(e) => setTyped((f) => ({ ...f, [key]: e.target.value }))}
       />
     </label>
+  );
+  const day = (key: 'from' | 'to', label: Key) => (
+    <div className="choice">
+      <span aria-hidden="true">{t(label)}</span>
+      <DayInput
+        label={t(label)}
+        value={typed[key]}
+        onChange={(value) => setTyped((f) => ({ ...f, [key]: value }))}
+      />
+    </div>
   );
   const span = new URLSearchParams();
   if (filter.from) span.set('from', filter.from);
@@ -219,8 +230,8 @@ function Acts() {
             ))}
           </select>
         </label>
-        {field('from', 'record.from', 'date')}
-        {field('to', 'record.to', 'date')}
+        {day('from', 'record.from')}
+        {day('to', 'record.to')}
         <div className="space" />
         <Verify />
         <a className="chip" href="/v1/audit/checkpoint" download="checkpoint.json">

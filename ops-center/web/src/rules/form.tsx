@@ -2,6 +2,7 @@ import { createContext, type ReactNode, useContext, useEffect, useId, useState }
 import { get } from '../api.ts';
 import { Choose } from '../fields/choose.tsx';
 import { DurationInput, NumberInput } from '../fields/inputs.tsx';
+import { layerText, ZonesInput } from '../fields/zones.tsx';
 import { number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import { type Label, labelOf } from '../live/dictionary.ts';
@@ -17,7 +18,6 @@ import {
   ofKind,
   type Problem,
   STATISTICS,
-  type ZoneSet,
 } from './model.ts';
 
 interface Quantity {
@@ -31,10 +31,6 @@ interface Profile {
   name: string;
   label: Label;
   fields: { quantity: string }[] | null;
-}
-interface Zone {
-  code: string;
-  name: string;
 }
 
 /** What can be chosen; a list that cannot be had leaves its field to be typed into. */
@@ -409,7 +405,7 @@ export function RuleForm({
               label={t('rules.form.quantity')}
               value={w.quantity ?? ''}
               options={[
-                ['', t('rules.form.pick')],
+                ['', t('fields.pick')],
                 ...quantities.map(
                   (q) =>
                     [
@@ -434,10 +430,10 @@ export function RuleForm({
               />
               <Select
                 at="when.layer"
-                label={t('rules.form.layer')}
+                label={t('fields.layer')}
                 value={w.layer ?? ''}
                 options={[
-                  ['', t('rules.form.pick')],
+                  ['', t('fields.pick')],
                   ...choices.layers.map((l) => [l, layerText(t, l)] as const),
                 ]}
                 onPick={(layer) => put({ layer })}
@@ -578,10 +574,7 @@ export function RuleForm({
               at="owner"
               label={t('rules.form.owner')}
               value={form.owner}
-              options={[
-                ['', t('rules.form.pick')],
-                ...choices.departments.map((d) => [d.name, d.name] as const),
-              ]}
+              options={[['', t('fields.pick')], ...choices.departments.map((d) => [d.name, d.name] as const)]}
               onPick={(owner) => {
                 const d = choices.departments.find((x) => x.name === owner);
                 const known = choices.departments.some((x) => x.head === form.head);
@@ -647,10 +640,6 @@ export function RuleForm({
 
 const decimals = (v: number) => (String(v).split('.')[1] ?? '').length;
 
-function layerText(t: ReturnType<typeof useLanguage>['t'], layer: string): string {
-  return layer === 'wards' ? t('rules.layer.wards') : layer;
-}
-
 /** Above or below what, and where it is over; or a level of the register. */
 function LevelPart({
   prefix,
@@ -696,7 +685,7 @@ function LevelPart({
             label={t('rules.form.level')}
             value={w.value ?? ''}
             options={[
-              ['', t('rules.form.pick')],
+              ['', t('fields.pick')],
               ...[...sets].map(
                 ([key, list]) =>
                   [key, `${labelOf(list[0].name, lang, list[0].level)} (${list[0].set})`] as const,
@@ -725,70 +714,15 @@ function LevelPart({
 function Zones({ layers }: { layers: readonly string[] }) {
   const { t } = useLanguage();
   const { form, set, disabled } = useForm();
-  const [layer, setLayer] = useState('');
-  const change = (i: number, z: ZoneSet | undefined) =>
-    set({ zones: form.zones.flatMap((old, n) => (n === i ? (z ? [z] : []) : [old])) });
   if (layers.length === 0 && form.zones.length === 0) return null;
-  const free = layers.filter((l) => !form.zones.some((z) => z.layer === l));
   return (
     <div className="entry wide zones" data-field="zones">
-      <span>{t('rules.form.zones')}</span>
-      {form.zones.map((z, i) => (
-        <ZoneSetRow key={z.layer} zones={z} onChange={(next) => change(i, next)} />
-      ))}
-      {!disabled && free.length > 0 && (
-        <span className="duration">
-          <select aria-label={t('rules.form.layer')} value={layer} onChange={(e) => setLayer(e.target.value)}>
-            <option value="">{t('rules.form.pick')}</option>
-            {free.map((l) => (
-              <option key={l} value={l}>
-                {layerText(t, l)}
-              </option>
-            ))}
-          </select>
-          <button
-            type="button"
-            disabled={!layer}
-            onClick={() => {
-              set({ zones: [...form.zones, { layer, codes: [] }] });
-              setLayer('');
-            }}
-          >
-            {t('rules.form.addZones')}
-          </button>
-        </span>
-      )}
-    </div>
-  );
-}
-
-function ZoneSetRow({ zones, onChange }: { zones: ZoneSet; onChange: (z: ZoneSet | undefined) => void }) {
-  const { t } = useLanguage();
-  const { disabled } = useForm();
-  const [all, setAll] = useState<Zone[]>([]);
-  useEffect(() => {
-    const abort = new AbortController();
-    get<{ zones: Zone[] }>(`/v1/layers/${encodeURIComponent(zones.layer)}/zones`, abort.signal).then(
-      (a) => setAll(a.zones),
-      () => undefined, // the codes are shown as they are
-    );
-    return () => abort.abort();
-  }, [zones.layer]);
-  const name = layerText(t, zones.layer);
-  return (
-    <div className="zone-set">
-      <b>{name}</b> {zones.codes.length === 0 && <small>{t('rules.form.allZones')}</small>}
-      {!disabled && (
-        <button type="button" onClick={() => onChange(undefined)}>
-          {t('fields.remove', { name })}
-        </button>
-      )}
-      <Choose
-        label={t('rules.form.zonesOf', { name })}
-        all={all}
-        chosen={zones.codes}
+      <ZonesInput
+        label={t('rules.form.zones')}
+        layers={layers}
+        zones={form.zones}
         disabled={disabled}
-        onChange={(codes) => onChange({ ...zones, codes })}
+        onChange={(zones) => set({ zones })}
       />
     </div>
   );

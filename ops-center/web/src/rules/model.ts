@@ -1,3 +1,4 @@
+import type { ZoneSet } from '../fields/zones.tsx';
 import type { Label } from '../live/dictionary.ts';
 import { fold } from '../map/search.ts';
 import type { Rule } from './api.ts';
@@ -39,10 +40,7 @@ export interface Both {
   en: string;
 }
 
-export interface ZoneSet {
-  layer: string;
-  codes: string[];
-}
+export type { ZoneSet };
 
 type Plain = Record<string, unknown>;
 

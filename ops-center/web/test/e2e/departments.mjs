@@ -4,7 +4,9 @@
 //                                 [--shots DIR] [--chromium PATH]
 //
 // Each device is one that raises an alarm of priority 1, of a rule of Sở Xây
-// dựng, when it reports pm25 of 200. The server admits ::1 to webhooks.
+// dựng, when it reports pm25 of 200, and lies in Phường W-1.
+// The server admits ::1 to webhooks. The browser is one in American English:
+// what is written is as the city writes it all the same.
 //
 // Exits 1 and names every expectation that was not met.
 import { createHmac } from 'node:crypto';
@@ -83,7 +85,7 @@ const browser = await launch();
 const complaints = [];
 const elsewhere = [];
 let excused = false;
-const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
+const context = await browser.newContext({ viewport: { width: 1600, height: 1000 }, locale: 'en-US' });
 const page = await context.newPage();
 page.setDefaultTimeout(15_000);
 page.on('console', (m) => {
@@ -108,17 +110,49 @@ async function axe(where) {
 }
 
 console.log(`departments at ${url}`);
+for (const name of ['Sở Xây dựng', 'Sở Y tế', 'Sở Giao thông'])
+  await ask('PUT', `/v1/departments/${encodeURIComponent(name)}`, { head: 'Nguyễn Thị Hoa' });
+/** Adds what a name means to a list of what was chosen. */
+async function choose(label, name) {
+  const input = page.getByRole('combobox', { name: label, exact: true });
+  await input.fill(name);
+  await input.press('Enter');
+}
+const chosen = (label) =>
+  page
+    .locator(`.choose ul[aria-label="${label}"] li button`)
+    .evaluateAll((list) => list.map((b) => b.firstChild?.textContent?.trim() ?? ''));
 
 // 1. A subscription is made, by keyboard where a keyboard does.
 await page.goto(`${url}/departments#token=${encodeURIComponent(token)}`);
 await page.getByText('Chưa có đăng ký nào.').waitFor();
 expect('no token stays in the address', !page.url().includes('token'));
-await page.getByRole('button', { name: 'Thêm đăng ký' }).press('Enter');
+await page.getByRole('button', { name: 'Thêm đăng ký đầu tiên' }).press('Enter');
 await page.getByLabel('Đơn vị', { exact: true }).fill('Sở Xây dựng');
 await page.getByLabel('Tên gọi').fill('Trực ban');
 await page.getByLabel('Địa chỉ nhận').fill('http://[fd00::1]/hook');
 await page.getByLabel('Ưu tiên 1', { exact: true }).press('Space');
-await page.getByLabel('Đơn vị chịu trách nhiệm').fill('Sở Xây dựng');
+await choose('Đơn vị chịu trách nhiệm', 'so xay dung');
+expect('an owner is of the directory', (await chosen('Đơn vị chịu trách nhiệm')).join() === 'Sở Xây dựng');
+await choose('Quy tắc', 'ngap');
+expect('a rule is chosen by its name', (await chosen('Quy tắc')).join() === 'Ngập đường');
+await choose('Đại lượng', 'pm2.5');
+expect(
+  'a quantity by its name',
+  (await chosen('Đại lượng')).length === 1,
+  (await chosen('Đại lượng')).join(),
+);
+await page.getByLabel('Lớp khu vực').selectOption({ label: 'Xã, phường' });
+await page.getByRole('button', { name: 'Thêm khu vực' }).click();
+await choose('Khu vực của lớp Xã, phường', 'w-1');
+expect('a ward by its name', (await chosen('Khu vực của lớp Xã, phường')).join() === 'Phường W-1');
+await choose('Khu vực của lớp Xã, phường', 'khong co');
+await until(
+  'a ward that is none is said to be none',
+  async () =>
+    (await page.locator('.zone-set .wrong').textContent()) === 'Không có “khong co” trong danh sách.',
+);
+await page.getByRole('combobox', { name: 'Khu vực của lớp Xã, phường' }).fill('');
 await until('what it would have told is counted', async () =>
   /7 ngày qua có 0 tin/.test((await page.locator('.preview').textContent()) ?? ''),
 );
@@ -128,15 +162,57 @@ await until('an address in the city’s own network is refused, with the reason'
   /private|riêng|outbound/.test((await page.locator('form [role="alert"]').textContent()) ?? ''),
 );
 excused = false;
-await axe('the form');
+// Quiet hours are written in 24 hours.
+const quiet = { from: page.getByLabel('Giờ yên lặng, từ'), to: page.getByLabel('Giờ yên lặng, đến') };
 await page.getByLabel('Địa chỉ nhận').fill(hook);
+await quiet.from.fill('10:00 PM');
+await page.getByRole('button', { name: 'Lưu' }).click();
+expect(
+  'a time of no 24 hours is not sent',
+  (await ask('GET', '/v1/subscriptions')).subscriptions.length === 0 &&
+    (await quiet.from.getAttribute('aria-invalid')) === 'true',
+);
+await quiet.from.fill('22h00');
+await page.getByRole('button', { name: 'Lưu' }).click();
+expect(
+  'nor a beginning without an end',
+  (await ask('GET', '/v1/subscriptions')).subscriptions.length === 0 &&
+    (await quiet.to.getAttribute('aria-invalid')) === 'true',
+);
+await quiet.to.fill('6:00');
+await quiet.to.blur();
+expect(
+  'it reads as it is meant',
+  `${await quiet.from.inputValue()} ${await quiet.to.inputValue()}` === '22:00 06:00',
+);
+await axe('the form');
+await shot('departments-form');
 await page.getByRole('button', { name: 'Lưu' }).click();
 const secret = (await page.locator('dialog output').textContent()) ?? '';
 expect('its secret is shown once', secret.length >= 40);
 await axe('the secret');
 await page.getByRole('button', { name: 'Đã chép' }).click();
 await page.locator('dialog').waitFor({ state: 'detached' });
-const id = (await ask('GET', '/v1/subscriptions')).subscriptions[0].id;
+const made = (await ask('GET', '/v1/subscriptions')).subscriptions[0];
+const id = made.id;
+expect(
+  'the server has what was chosen',
+  JSON.stringify([
+    made.filter.zones,
+    made.filter.rules,
+    made.filter.quantities,
+    made.filter.owners,
+    made.quiet,
+  ]) ===
+    JSON.stringify([
+      [{ layer: 'wards', code: 'W-1' }],
+      ['street-flood'],
+      ['pm25'],
+      ['Sở Xây dựng'],
+      { from: '22:00', to: '06:00' },
+    ]),
+  JSON.stringify([made.filter, made.quiet]),
+);
 
 // 2. The button sends a test, an alarm comes signed, and both are in the history.
 await page.getByRole('button', { name: 'Gửi tin thử' }).click();
@@ -190,7 +266,9 @@ await until('it comes afterwards, once', () => received.length === 3, 10_000);
 expect('under one id', new Set(received.map((r) => r.headers['vonglau-delivery'])).size === 3);
 
 // 4. Who answers for the alarms is changed, and kept.
-await page.getByLabel('Đơn vị chịu trách nhiệm').fill('Sở Y tế, Sở Giao thông');
+await page.getByRole('button', { name: 'Bỏ Sở Xây dựng' }).click();
+await choose('Đơn vị chịu trách nhiệm', 'Sở Y tế');
+await choose('Đơn vị chịu trách nhiệm', 'Sở Giao thông');
 await page.getByRole('button', { name: 'Lưu' }).click();
 await until(
   'the filter is changed',
@@ -202,7 +280,14 @@ await page.reload();
 await page.locator('.subscription').press('Enter');
 expect(
   'and is there after a reload',
-  (await page.getByLabel('Đơn vị chịu trách nhiệm').inputValue()) === 'Sở Y tế, Sở Giao thông',
+  (await chosen('Đơn vị chịu trách nhiệm')).join() === 'Sở Y tế,Sở Giao thông' &&
+    (await quiet.from.inputValue()) === '22:00',
+);
+await until(
+  'by its names',
+  async () =>
+    (await chosen('Khu vực của lớp Xã, phường')).join() === 'Phường W-1' &&
+    (await chosen('Quy tắc')).join() === 'Ngập đường',
 );
 expect('what belongs to others does not come', received.length === 3, `${received.length}`);
 
