@@ -17,6 +17,8 @@ type Level struct {
 	// Clear is the level the value must pass to be well again; Above or Below
 	// themselves when absent. A value at Clear is not yet well.
 	Clear *float64 `yaml:"clear" json:"clear,omitempty"`
+
+	over bool // at the limit it is still well: of the register, see Limit.Over
 }
 
 func (l *Level) validate() error {
@@ -49,6 +51,9 @@ func (l *Level) beyond(on bool, v float64) bool {
 	limit := l.limit()
 	if on && l.Clear != nil {
 		limit = *l.Clear
+	}
+	if v == l.limit() && v == limit && l.over {
+		return false
 	}
 	if l.Above != nil {
 		return v >= limit

@@ -31,9 +31,13 @@ type Limit struct {
 	// Value is null where nobody has told it yet. It stays so: a rule that needs
 	// it does not judge.
 	Value *float64 `yaml:"value" json:"value"`
-	// To is the upper end of a band, null for an open one or for a plain limit.
-	To   *float64 `yaml:"to" json:"to,omitempty"`
-	Unit string   `yaml:"unit" json:"unit"`
+	// To is the upper end of a band, null for an open one or for a plain limit. It
+	// is in the band when the next level begins over it.
+	To *float64 `yaml:"to" json:"to,omitempty"`
+	// Over is set where Value itself is not yet in the level: the greatest value
+	// that is allowed, or the end of the band before.
+	Over bool   `yaml:"over" json:"over,omitempty" doc:"The value itself is not yet in the level: a rule that refers to it judges what is beyond"`
+	Unit string `yaml:"unit" json:"unit"`
 	// Average is over which time the quantity counts: 1h, 24h; empty for single
 	// readings.
 	Average string `yaml:"average" json:"average,omitempty"`
@@ -57,10 +61,10 @@ func (l *Limit) level(clearBy float64) Level {
 	v := *l.Value
 	if l.Below {
 		clear := v + clearBy
-		return Level{Below: &v, Clear: &clear}
+		return Level{Below: &v, Clear: &clear, over: l.Over}
 	}
 	clear := v - clearBy
-	return Level{Above: &v, Clear: &clear}
+	return Level{Above: &v, Clear: &clear, over: l.Over}
 }
 
 // Station is a place that a decision names, with our devices that stand for it.

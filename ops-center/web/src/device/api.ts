@@ -52,6 +52,8 @@ export interface Limit {
   name: Label;
   value: number | null;
   to?: number | null;
+  /** The value itself is not yet in the level. */
+  over?: boolean;
   unit: string;
   average?: string;
   hours?: string;

@@ -251,7 +251,8 @@ function levelText(t: Translate, lang: Language, l: Limit, info: Quantity): stri
   const unit = info.display || info.unit;
   const from = number(lang, l.value, info.digits);
   if (l.to === undefined) return `${from} ${unit}`;
-  return l.to === null ? `≥ ${from} ${unit}` : `${from} – ${number(lang, l.to, info.digits)} ${unit}`;
+  if (l.to === null) return `${l.over ? '>' : '≥'} ${from} ${unit}`;
+  return `${l.over ? '> ' : ''}${from} – ${number(lang, l.to, info.digits)} ${unit}`;
 }
 
 function MarkSymbol({ kind }: { kind: (typeof MARKED)[number] }) {

@@ -47,6 +47,8 @@ export interface Limit {
   quantity: string;
   value: number | null;
   to?: number | null;
+  /** The value itself is not yet in the level. */
+  over?: boolean;
   unit: string;
   average?: string;
   hours?: string;

@@ -26,7 +26,8 @@ export function Thresholds() {
   const value = (l: Limit) => {
     if (l.value === null) return t('rules.unknown');
     if (l.to === undefined) return shown(l.value);
-    return l.to === null ? `≥ ${shown(l.value)}` : `${shown(l.value)} – ${shown(l.to)}`;
+    if (l.to === null) return `${l.over ? '>' : '≥'} ${shown(l.value)}`;
+    return `${l.over ? '> ' : ''}${shown(l.value)} – ${shown(l.to)}`;
   };
   return (
     <section className="thresholds">
