@@ -2,6 +2,7 @@ import { useEffect, useState } from 'react';
 import { date, number } from '../format.ts';
 import { useLanguage } from '../i18n/index.ts';
 import { type Receipt, type Subscription, subscriptions } from './api.ts';
+import { inWords } from './reasons.ts';
 
 /** What became of the deliveries of one subscription; dead letters first. */
 export function Deliveries({
@@ -38,7 +39,7 @@ export function Deliveries({
         </span>
         {r.answer ? ` ${r.answer}` : ''}
         {r.next && r.state !== 'delivered' ? `, ${t('departments.next', { time: time(r.next) })}` : ''}
-        {r.error && <small title={r.error}>{r.error}</small>}
+        {r.error && <small title={r.error}>{inWords(t, r.error)}</small>}
       </td>
       <td className="figure">
         <Tries count={r.attempts} good={r.state === 'delivered'} /> {number(lang, r.attempts)}

@@ -20,7 +20,7 @@ import {
   subscriptions,
 } from './api.ts';
 import { type Known, useKnown } from './known.ts';
-import { reasonOf } from './page.tsx';
+import { reasonOf } from './reasons.ts';
 
 const words = (text: string) =>
   text
@@ -386,6 +386,7 @@ export function Form({
           <b>{t('departments.preview', { count: number(lang, preview.count) })}</b>
           <svg
             viewBox={`0 0 ${preview.byDay.length * 14} 40`}
+            preserveAspectRatio="xMinYMax"
             role="img"
             aria-label={t('departments.previewDays')}
           >
@@ -478,7 +479,7 @@ export function Form({
       </label>
       {error !== undefined && (
         <p className="problem" role="alert">
-          {t('departments.failed', { reason: reasonOf(error) })}
+          {t('departments.failed', { reason: reasonOf(t, error) })}
         </p>
       )}
       <div className="buttons">

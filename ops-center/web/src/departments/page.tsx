@@ -8,6 +8,7 @@ import { Masthead } from '../shell/masthead.tsx';
 import { type Credentials, type Listing, type Subscription, subscriptions } from './api.ts';
 import { Deliveries } from './deliveries.tsx';
 import { Form } from './form.tsx';
+import { inWords, reasonOf } from './reasons.ts';
 
 /** What each department is told, and how it reaches it. */
 export function DepartmentsPage({ refused }: { refused: unknown }) {
@@ -17,10 +18,6 @@ export function DepartmentsPage({ refused }: { refused: unknown }) {
       {(session) => <Departments session={session} />}
     </Gate>
   );
-}
-
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** How often the state of the receivers is asked for. */
@@ -54,7 +51,7 @@ function Departments({ session }: { session: Session }) {
     try {
       setSaid(await what());
     } catch (e) {
-      setSaid(t('departments.failed', { reason: reasonOf(e) }));
+      setSaid(t('departments.failed', { reason: reasonOf(t, e) }));
     }
     load();
   };
@@ -64,7 +61,7 @@ function Departments({ session }: { session: Session }) {
       const r = await subscriptions.test(s.id);
       return r.state === 'delivered'
         ? t('departments.testGood', { ms: number(lang, Math.round(r.took || r.latency || 0)) })
-        : t('departments.testBad', { reason: r.error ?? r.answer ?? '' });
+        : t('departments.testBad', { reason: inWords(t, r.error ?? r.answer ?? '') });
     });
   const rotate = (s: Subscription) =>
     act(async () => {
@@ -92,7 +89,7 @@ function Departments({ session }: { session: Session }) {
           </div>
           {error !== undefined && (
             <p className="problem" role="alert">
-              {t('departments.failed', { reason: reasonOf(error) })}
+              {t('departments.failed', { reason: reasonOf(t, error) })}
             </p>
           )}
           {listing?.subscriptions.length === 0 && (

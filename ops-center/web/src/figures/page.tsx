@@ -20,6 +20,7 @@ import {
   type Period,
   type Subject,
 } from './api.ts';
+import { aim, shown } from './words.ts';
 
 const HOUR = 3_600_000;
 const SPANS = [8 * HOUR, 24 * HOUR, 7 * 24 * HOUR, 30 * 24 * HOUR] as const;
@@ -140,15 +141,6 @@ function Figures({ session }: { session: Session }) {
 }
 
 /** A figure as people say it: a time in its unit, a share in percent. */
-function shown(t: Translate, lang: Language, f: Pick<Figure, 'unit'>, value: number | null): string {
-  if (value === null) return '–';
-  if (f.unit === 'share') return percent(lang, value);
-  if (f.unit === 'alarms') return number(lang, value, 2);
-  if (value < 120) return t('figures.seconds', { n: number(lang, value, value < 10 ? 1 : 0) });
-  if (value < 7200) return t('figures.minutes', { n: number(lang, value / 60, 1) });
-  return t('figures.hours', { n: number(lang, value / 3600, 1) });
-}
-
 function trend(t: Translate, lang: Language, f: Figure, was: number | null): string {
   if (f.value === null || was === null) return t('figures.noTrend');
   const change = f.value - was;
@@ -275,13 +267,7 @@ function Definition({
           {f.owner.head && <small>{f.owner.head}</small>}
         </dd>
         <dt>{t('figures.target')}</dt>
-        <dd>
-          {f.target === null
-            ? t('figures.noTarget')
-            : t(f.better === 'lower' ? 'figures.atMost' : 'figures.atLeast', {
-                target: shown(t, lang, f, f.target),
-              })}
-        </dd>
+        <dd>{aim(t, lang, f)}</dd>
         <dt>{t('figures.before')}</dt>
         <dd>
           {shown(t, lang, f, was)} · {trend(t, lang, f, was)}

@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import { Fragment, type ReactNode, useState } from 'react';
 import { concerns, type ThresholdRule } from '../api.ts';
 import { useCell } from '../cell.ts';
 import { age, number, percent, signed } from '../format.ts';
@@ -10,9 +10,10 @@ import type { Wall } from '../wall.ts';
 import { useWall } from './context.ts';
 import { Sparkline } from './sparkline.tsx';
 import { PrioritySymbol } from './symbol.tsx';
+import { TileDialog, type TileName } from './tile.tsx';
 
 interface Tile {
-  key: string;
+  key: TileName;
   title: string;
   value: string;
   unit?: string;
@@ -31,6 +32,7 @@ export function FigureRow() {
   const { lang, t } = useLanguage();
   const figures = useCell(wall.figures);
   const thresholds = useCell(wall.thresholds);
+  const [opened, setOpened] = useState<TileName | undefined>(undefined);
   if (!figures) {
     return (
       <section className="figures" aria-busy="true">
@@ -47,7 +49,6 @@ export function FigureRow() {
       {tiles(wall, figures, thresholds, lang, t).map((tile) => {
         const stale = tile.stale === true;
         const colour = tile.severity ? PRIORITY_TEXT[tile.severity] : undefined;
-        const device = tile.device;
         const body = (
           <>
             <span className="name">
@@ -75,23 +76,28 @@ export function FigureRow() {
         );
         const className = `tile ${stale ? 'stale' : ''} ${tile.severity ? 'raised' : ''}`;
         const style = colour && !stale ? { borderColor: colour } : undefined;
-        return device ? (
-          <button
-            key={tile.key}
-            type="button"
-            className={className}
-            style={style}
-            onClick={() => {
-              wall.select({ device });
-              wall.showOnMap(device);
-            }}
-          >
-            {body}
-          </button>
-        ) : (
-          <div key={tile.key} className={className} style={style}>
-            {body}
-          </div>
+        return (
+          <Fragment key={tile.key}>
+            <button
+              type="button"
+              className={className}
+              style={style}
+              aria-haspopup="dialog"
+              onClick={() => setOpened(tile.key)}
+            >
+              {body}
+            </button>
+            {opened === tile.key && (
+              <TileDialog
+                name={tile.key}
+                title={tile.title}
+                device={tile.device}
+                onClose={() => setOpened(undefined)}
+              >
+                {body}
+              </TileDialog>
+            )}
+          </Fragment>
         );
       })}
     </section>

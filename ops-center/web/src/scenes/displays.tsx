@@ -1,4 +1,4 @@
-import { type FormEvent, useEffect, useRef, useState } from 'react';
+import { type FormEvent, useEffect, useState } from 'react';
 import type { Session } from '../api.ts';
 import { MomentInput } from '../fields/moment.tsx';
 import { age, date, number } from '../format.ts';
@@ -7,6 +7,7 @@ import { labelOf } from '../live/dictionary.ts';
 import { reason } from '../panels/context.ts';
 import { momentAsked, Replayed } from '../replay/links.tsx';
 import { SPEEDS } from '../replay/moment.ts';
+import { useModal } from '../shell/modal.ts';
 import { type DisplaySettings, type DisplayState, type PlayItem, type Shown, scenesApi } from './api.ts';
 import { LinkDialog } from './link.tsx';
 import type { Scene } from './model.ts';
@@ -231,12 +232,6 @@ export function Displays({
       {recorded && <RecordDialog display={recorded} nameOf={nameOf} onDone={() => setRecorded(undefined)} />}
     </main>
   );
-}
-
-function useModal() {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
-  return dialog;
 }
 
 function PushDialog({

@@ -159,7 +159,9 @@ await until('what it would have told is counted', async () =>
 excused = true; // the refusal is in the console
 await page.getByRole('button', { name: 'Lưu' }).click();
 await until('an address in the city’s own network is refused, with the reason', async () =>
-  /private|riêng|outbound/.test((await page.locator('form [role="alert"]').textContent()) ?? ''),
+  /thuộc mạng nội bộ hoặc dải dành riêng/.test(
+    (await page.locator('form [role="alert"]').textContent()) ?? '',
+  ),
 );
 excused = false;
 // Quiet hours are written in 24 hours.

@@ -95,6 +95,8 @@ expect('there is a button', (await page.getByRole('button', { name: 'Cỗ máy t
 await page.keyboard.press('t');
 await until('the key leads to a replay', async () => (await root('state')) === 'replay');
 const at = Date.now() - back;
+// The key leads to a moment ago, which a question cannot be told from the present by.
+await page.goto('about:blank');
 inPast = true;
 await page.goto(`${url}/?replay=${new Date(at).toISOString()}&paused=1`);
 await until('the root element says replay', async () => (await root('state')) === 'replay');
@@ -118,15 +120,16 @@ expect(
 await page.waitForTimeout(4000);
 await shot('replay-vi');
 
-await page.getByLabel('Tốc độ').selectOption('30');
+// Not so fast that it arrives in the present, of which it might ask then.
+await page.getByLabel('Tốc độ').selectOption('5');
 await page.keyboard.press('Tab');
 const before = await clock();
 await page.getByRole('button', { name: /^▶ Phát/ }).dispatchEvent('click');
 await page.waitForTimeout(2500);
 const gone = (await clock()) - before;
 expect(
-  'at 30 times time goes faster, up to the present',
-  gone > Math.min(20_000, back / 3),
+  'at 5 times time goes faster',
+  gone > 7000,
   `${(gone / 1000).toFixed(1)} s in 2.5 s`,
 );
 await page.getByRole('button', { name: /Tạm dừng/ }).dispatchEvent('click');

@@ -303,6 +303,17 @@ if (demo) {
   expect('its figures are of the new server', Number(online?.replace(/\D/g, '')) > 0, online ?? '');
 }
 
+// A key figure says what it is, by keyboard.
+await page.locator('.figures .tile').first().focus();
+await page.keyboard.press('Enter');
+const told = page.locator('dialog.tile-dialog');
+await until('a key figure opens with what it means', async () =>
+  /hai chu kỳ|last two intervals/.test((await told.textContent().catch(() => '')) ?? ''),
+);
+await shot('key-figure');
+await page.keyboard.press('Escape');
+await until('and closes', async () => (await told.count()) === 0, 3000);
+
 expect('no request went anywhere else', elsewhere.length === 0, elsewhere.slice(0, 3).join(' '));
 expect('the console is clean', complaints.length === 0, complaints.slice(0, 5).join(' | '));
 
