@@ -37,7 +37,7 @@ export function Deliveries({
           <i aria-hidden="true" />
           {t(`departments.delivery.${r.state}`)}
         </span>
-        {r.answer ? ` ${r.answer}` : ''}
+        {r.answer && !r.error ? ` ${r.answer}` : ''}
         {r.next && r.state !== 'delivered' ? `, ${t('departments.next', { time: time(r.next) })}` : ''}
         {r.error && <small title={r.error}>{inWords(t, r.error)}</small>}
       </td>
@@ -83,6 +83,7 @@ export function Deliveries({
             </button>
           </div>
           {table(list.dead, true)}
+          {list.deliveries.length > 0 && <h3 className="recent">{t('departments.recent')}</h3>}
         </>
       )}
       {list.deliveries.length === 0 ? (

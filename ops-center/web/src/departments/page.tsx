@@ -15,8 +15,27 @@ export function DepartmentsPage({ refused }: { refused: unknown }) {
   const { t } = useLanguage();
   return (
     <Gate refused={refused} title={t('departments.title')}>
-      {(session) => <Departments session={session} />}
+      {(session) =>
+        session.permissions.includes('subscribe') ? (
+          <Departments session={session} />
+        ) : (
+          <NotMine session={session} />
+        )
+      }
     </Gate>
+  );
+}
+
+/** For whoever serves no department: what this page is, and whose. */
+function NotMine({ session }: { session: Session }) {
+  const { t } = useLanguage();
+  return (
+    <div className="page departments">
+      <Masthead title={t('departments.title')} session={session} />
+      <main className="panel not-mine">
+        <p>{t('departments.notMine')}</p>
+      </main>
+    </div>
   );
 }
 

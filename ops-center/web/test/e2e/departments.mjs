@@ -301,12 +301,62 @@ expect('900 px are enough', wide <= 0, `${wide} px too wide`);
 await shot('departments-narrow');
 await page.setViewportSize({ width: 1600, height: 1000 });
 
+// What could not be delivered is given up after a day: here the server is made to say so.
+let again = '';
+await page.route('**/deliveries', async (route) => {
+  const answer = await route.fetch();
+  const list = await answer.json();
+  const dead = {
+    ...list.deliveries[0],
+    id: 'gone',
+    state: 'dead',
+    error: 'the receiver answered 503 Service Unavailable',
+  };
+  await route.fulfill({ response: answer, json: { ...list, dead: [dead] } });
+});
+await page.route('**/resend', async (route) => {
+  again = new URL(route.request().url()).pathname;
+  await route.fulfill({ json: { resent: 1 } });
+});
+await page.setViewportSize({ width: 390, height: 844 });
+const resend = page.getByRole('button', { name: 'Gửi lại', exact: true });
+await resend.waitFor();
+const place = await resend.boundingBox();
+expect(
+  'on a telephone what is dead can be sent again',
+  place !== null && place.x >= 0 && place.x + place.width <= 390,
+  JSON.stringify(place),
+);
+expect('with why it is', (await page.getByText('Nơi nhận trả lời 503.').count()) > 0);
+await axe('a dead letter on a telephone');
+await resend.scrollIntoViewIfNeeded();
+await shot('departments-telephone');
+await resend.click();
+await until('and is', () => again === `/v1/subscriptions/${id}/deliveries/gone/resend`);
+await page.unroute('**/deliveries');
+await page.unroute('**/resend');
+await page.setViewportSize({ width: 1600, height: 1000 });
+
 // 6. It is ended, at the second asking.
 await page.getByRole('button', { name: 'Kết thúc đăng ký' }).click();
 expect('once is not enough', (await ask('GET', '/v1/subscriptions')).subscriptions.length === 1);
 await page.getByRole('button', { name: 'Bấm lần nữa để kết thúc' }).click();
 await until('it is ended', async () => (await ask('GET', '/v1/subscriptions')).subscriptions.length === 0);
 await page.getByText('Chưa có đăng ký nào.').waitFor();
+
+// 7. Who serves no department is told whose page it is, and offered nothing that is refused.
+const leader = await ask('POST', '/v1/tokens', {
+  name: 'Trưởng ca',
+  purpose: 'page',
+  kind: 'program',
+  role: 'shift_leader',
+});
+await page.context().clearCookies();
+await page.goto(`${url}/departments#token=${encodeURIComponent(leader.secret)}`);
+await page.reload();
+await page.getByText('Vai trò của bạn không đặt tin cho đơn vị nào.').waitFor();
+expect('no button', (await page.getByRole('button', { name: 'Thêm đăng ký' }).count()) === 0);
+await axe('the page of others');
 
 expect('the console is silent', complaints.length === 0, complaints.join('; '));
 expect('nothing is fetched from elsewhere', elsewhere.length === 0, elsewhere.join('; '));
