@@ -65,7 +65,7 @@ func (f *AlarmFilter) takes(al *alert.Alarm) bool {
 	case len(f.states) > 0 && !slices.Contains(f.states, string(al.State)),
 		f.Priority != 0 && al.Priority > f.Priority,
 		f.Category != "" && !strings.EqualFold(f.Category, al.Category),
-		f.Group != "" && f.Group != al.Group,
+		f.Group != "" && !al.InGroup(f.Group),
 		f.Rule != "" && f.Rule != al.Rule,
 		f.Device != "" && f.Device != string(al.Device),
 		f.Exercise == "only" && al.Exercise == "", f.Exercise == "none" && al.Exercise != "":

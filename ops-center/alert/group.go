@@ -126,23 +126,28 @@ func Groups(list []Alarm, by string, name func(id string) string, site func(id s
 			return cmp.Or(a.Group, GroupKey(a))
 		}
 	}
-	members := map[string][]*Alarm{}
-	var keys []string
+	// What a drill raises counts for nothing real, though it is at the same place.
+	type whole struct{ key, drill string }
+	members := map[whole][]*Alarm{}
+	var wholes []whole
 	for i := range list {
-		k := key(&list[i])
-		if k == "" {
+		k := whole{key(&list[i]), list[i].Exercise}
+		if k.key == "" {
 			continue
 		}
 		if members[k] == nil {
-			keys = append(keys, k)
+			wholes = append(wholes, k)
 		}
 		members[k] = append(members[k], &list[i])
 	}
 	out := []Group{}
-	for _, k := range keys {
+	for _, k := range wholes {
 		for _, part := range apart(members[k], by == "rule") {
-			g := gather(k, cmp.Or(by, "default"), part)
-			g.Title = title(k, part[0], name)
+			g := gather(ofDrill(k.key, k.drill), cmp.Or(by, "default"), part)
+			g.Title = title(k.key, part[0], name)
+			if k.drill != "" {
+				g.Title = map[string]string{"vi": "DIỄN TẬP: " + g.Title["vi"], "en": "EXERCISE: " + g.Title["en"]}
+			}
 			out = append(out, g)
 		}
 	}
@@ -156,6 +161,20 @@ func Groups(list []Alarm, by string, name func(id string) string, site func(id s
 		return cmp.Or(cmp.Compare(worst(a), worst(b)), cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), cmp.Compare(a.Key, b.Key))
 	})
 	return out
+}
+
+// ofDrill is the key of a group of a drill's alarms; that of others is as it is.
+func ofDrill(key, drill string) string {
+	if drill == "" {
+		return key
+	}
+	return key + "~" + drill
+}
+
+// InGroup reports whether an alarm is in the default group of a key, as Groups
+// gives it or without the drill.
+func (a *Alarm) InGroup(key string) bool {
+	return key == a.Group || key == ofDrill(a.Group, a.Exercise)
 }
 
 // apart splits alarms where the time between two is longer than groupGap. The

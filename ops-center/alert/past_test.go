@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"sort"
+	"strings"
 	"testing"
 	"time"
 
@@ -424,6 +425,42 @@ func TestGroups(t *testing.T) {
 	} {
 		if got := describe(by); !reflect.DeepEqual(got, want) {
 			t.Errorf("by %q:\n%q\nwant\n%q", by, got, want)
+		}
+	}
+}
+
+// A drill's alarms are a group of their own, whatever they are gathered by, and
+// count in none of the city's.
+func TestGroupsOfADrill(t *testing.T) {
+	zone := []Zone{{Layer: "wards", Code: "w-1", Name: "Phường Một"}}
+	one := func(id, drill string, priority int) Alarm {
+		a := Alarm{ID: id, Rule: "flood", Entity: id, Device: devices.ID(id), Priority: priority, State: Unacknowledged, Quantity: "water_depth", Zones: zone, Raised: midnight}
+		a.Group, a.Exercise = "rule:flood@wards/w-1", drill
+		return a
+	}
+	list := []Alarm{one("dt-01", "dt-2026-001", 1), one("a", "", 2), one("b", "", 3), one("dt-02", "dt-2026-001", 1), one("dt-03", "dt-2026-002", 4)}
+	for _, by := range []string{"", "site", "ward", "rule"} {
+		groups := Groups(list, by, func(id string) string { return id }, func(string) string { return "Cầu Đò Quan" })
+		keys := map[string]bool{}
+		for _, g := range groups {
+			keys[g.Key] = true
+			drill := strings.HasPrefix(g.Alarms[0], "dt-")
+			if g.Exercise != drill || strings.Contains(g.Title["vi"], "DIỄN TẬP") != drill || strings.Contains(g.Title["en"], "EXERCISE") != drill {
+				t.Errorf("by %q: %v: exercise %v, %v", by, g.Alarms, g.Exercise, g.Title)
+			}
+			if !drill && (g.Count != 2 || g.Worst != 2 || !slices.Equal(g.Alarms, []string{"a", "b"})) {
+				t.Errorf("by %q: the city's is %+v", by, g)
+			}
+			if by == "" {
+				for i := range list {
+					if in := slices.Contains(g.Alarms, list[i].ID); in && !list[i].InGroup(g.Key) || !in && drill && list[i].InGroup(g.Key) {
+						t.Errorf("%s in %s: %v", list[i].ID, g.Key, in)
+					}
+				}
+			}
+		}
+		if len(groups) != 3 || len(keys) != 3 {
+			t.Errorf("by %q: %d groups of %d keys, want 3", by, len(groups), len(keys))
 		}
 	}
 }
