@@ -160,12 +160,25 @@ func (a *api) warningRoutes() {
 	route(a, access.DraftWarnings, op("preview-warning", http.MethodGet, "/v1/warnings/{id}/preview", "What approving the draft would send, and what is wrong with it", ""), a.previewWarning)
 	route(a, access.DraftWarnings, op("edit-warning", http.MethodPatch, "/v1/warnings/{id}", "Replace what a draft says", "One that waits for approval is a draft again. 409 with the warning as it is when somebody else was first."), func(ctx context.Context, in *editWarningInput) (*warningOutput, error) {
 		return a.actOnWarning(ctx, "edit", in.ID, func(who warning.Person) (warning.Warning, error) {
+			w, err := a.Warnings.Get(in.ID)
+			if err != nil {
+				return w, err
+			}
+			of := w.Drill
+			if err := a.ofOneWorld(in.Body.Content.Alarms, &of); err != nil {
+				return w, err
+			}
+			if of != "" && !w.Exercise {
+				return w, huma.Error422UnprocessableEntity("the warning is no exercise and cannot be about alarms of a drill; begin another")
+			}
 			return a.Warnings.Edit(ctx, in.ID, in.Body.Version, who, normal(in.Body.Content))
 		})
 	})
 	act := func(name string, p access.Permission, summary, description string, f func(context.Context, *actWarningInput, warning.Person) (warning.Warning, error)) {
 		route(a, p, op(name+"-warning", http.MethodPost, "/v1/warnings/{id}/"+name, summary, description), func(ctx context.Context, in *actWarningInput) (*warningOutput, error) {
-			if who, _ := access.From(ctx); p == access.ApproveWarning {
+			// Two people stand for a message, the one who asks for approval and the
+			// one who gives it: a program may write a draft, and no more.
+			if who, _ := access.From(ctx); p == access.ApproveWarning || name == "submit" {
 				if err := aPerson(who); err != nil {
 					return nil, err
 				}
@@ -174,7 +187,7 @@ func (a *api) warningRoutes() {
 			return a.actOnWarning(ctx, name, in.ID, func(who warning.Person) (warning.Warning, error) { return f(ctx, in, who) })
 		})
 	}
-	act("submit", access.DraftWarnings, "Ask a second person to approve a draft", "422 with what is against the rules.", func(ctx context.Context, in *actWarningInput, who warning.Person) (warning.Warning, error) {
+	act("submit", access.DraftWarnings, "Ask a second person to approve a draft", "By a person: a program's token may write a draft and cannot submit it. 422 with what is against the rules.", func(ctx context.Context, in *actWarningInput, who warning.Person) (warning.Warning, error) {
 		return a.Warnings.Submit(ctx, in.ID, in.Body.Version, who)
 	})
 	act("return", access.ApproveWarning, "Give a submitted draft back", "", func(ctx context.Context, in *actWarningInput, who warning.Person) (warning.Warning, error) {
@@ -316,7 +329,10 @@ type warningUnfit struct {
 func (a *api) warningAnswer(ctx context.Context, w warning.Warning, err error) (*warningOutput, error) {
 	var moved *warning.Conflict
 	var unfit *warning.Unfit
+	var told huma.StatusError
 	switch {
+	case errors.As(err, &told):
+		return nil, err
 	case err == nil:
 		return &warningOutput{a.viewWarning(ctx, w, a.now())}, nil
 	case errors.As(err, &moved):
@@ -401,6 +417,11 @@ func (a *api) draftWarning(ctx context.Context, in *newWarningInput) (*warningOu
 	if err := a.fromAlarms(&s, b.Alarms, &b.Drill); err != nil {
 		return nil, err
 	}
+	if b.Content != nil {
+		if err := a.ofOneWorld(b.Content.Alarms, &b.Drill); err != nil {
+			return nil, err
+		}
+	}
 	if b.Drill != "" {
 		if a.Drills == nil {
 			return nil, absent("drills")
@@ -424,6 +445,30 @@ func (a *api) draftWarning(ctx context.Context, in *newWarningInput) (*warningOu
 	}
 	return a.warningAnswer(ctx, w, err)
 }
+
+// ofOneWorld refuses open alarms of the city together with those of a drill. The
+// drill of the latter goes into drillID; of a drill that is given, all are.
+func (a *api) ofOneWorld(ids []string, drillID *string) error {
+	if len(ids) == 0 || a.Alarms == nil {
+		return nil
+	}
+	ofCity := false
+	for _, al := range a.Alarms.List() {
+		switch {
+		case !slices.Contains(ids, al.ID):
+		case al.Exercise == "":
+			ofCity = true
+		default:
+			*drillID = al.Exercise
+		}
+	}
+	if ofCity && *drillID != "" {
+		return errTwoWorlds
+	}
+	return nil
+}
+
+var errTwoWorlds = huma.Error422UnprocessableEntity("a message is about alarms of the city or about those of a drill, never both")
 
 // fromAlarms takes what alarms say into a seed.
 func (a *api) fromAlarms(s *warning.Seed, ids []string, drillID *string) error {
@@ -460,7 +505,7 @@ func (a *api) fromAlarms(s *warning.Seed, ids []string, drillID *string) error {
 		}
 	}
 	if ofCity && *drillID != "" {
-		return huma.Error422UnprocessableEntity("a message is about alarms of the city or about those of a drill, never both")
+		return errTwoWorlds
 	}
 	if len(s.Zones) == 0 {
 		slices.SortFunc(zones, func(x, y warning.Zone) int { return strings.Compare(x.Code, y.Code) })
