@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { clockOf, dayOf, dayText, partsOf, timeOf } from '../src/fields/clock.ts';
 import { addressOf } from '../src/links/linked.tsx';
@@ -54,6 +55,16 @@ test('a day is read as it is written, and comes back so', () => {
   for (const day of ['2026-01-01', '2026-12-31', '2028-02-29']) expect(dayOf(dayText(day))).toBe(day);
   for (const text of ['11/22/2026', '31/02/2026', '29/02/2026', '2026-11-22', '22/11/26', '22/11', ''])
     expect([text, dayOf(text)]).toEqual([text, undefined]);
+});
+
+test('no page leaves the shape of a time or a day to the language of the browser', () => {
+  const src = new URL('../src/', import.meta.url);
+  const pages = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.tsx'));
+  expect(pages.length).toBeGreaterThan(20);
+  const left = pages.filter((f) =>
+    /type=\{?["'](time|date|datetime-local|month|week)\b/.test(readFileSync(new URL(f, src), 'utf8')),
+  );
+  expect(left).toEqual([]);
 });
 
 test('the address names what is chosen, and keeps what else it asks for', () => {

@@ -1,6 +1,7 @@
 import { type FormEvent, useEffect, useState } from 'react';
 import type { Session } from '../api.ts';
 import { MomentInput } from '../fields/moment.tsx';
+import { ClockInput } from '../fields/written.tsx';
 import { age, date, number } from '../format.ts';
 import { type Translate, useLanguage } from '../i18n/index.ts';
 import { labelOf } from '../live/dictionary.ts';
@@ -584,14 +585,14 @@ function DisplayDialog({
             {t('scenes.orbit')}
           </label>
           {(['dimFrom', 'dimTo', 'reload'] as const).map((key) => (
-            <label key={key}>
-              {t(`scenes.calm.${key}`)}
-              <input
-                type="time"
+            <div className="field" key={key}>
+              <span aria-hidden="true">{t(`scenes.calm.${key}`)}</span>
+              <ClockInput
+                label={t(`scenes.calm.${key}`)}
                 value={d.calm[key] ?? ''}
-                onChange={(e) => set({ calm: { ...d.calm, [key]: e.target.value } })}
+                onChange={(value) => set({ calm: { ...d.calm, [key]: value } })}
               />
-            </label>
+            </div>
           ))}
           <label>
             {t('scenes.dim')}
@@ -676,17 +677,15 @@ function DisplayDialog({
                   onChange={(e) => setItem(i, { seconds: Number(e.target.value) })}
                 />
                 <span>{t('scenes.seconds')}</span>
-                <input
-                  type="time"
-                  aria-label={t('scenes.from')}
+                <ClockInput
+                  label={t('scenes.from')}
                   value={it.from ?? ''}
-                  onChange={(e) => setItem(i, { from: e.target.value })}
+                  onChange={(from) => setItem(i, { from })}
                 />
-                <input
-                  type="time"
-                  aria-label={t('scenes.to')}
+                <ClockInput
+                  label={t('scenes.to')}
                   value={it.to ?? ''}
-                  onChange={(e) => setItem(i, { to: e.target.value })}
+                  onChange={(to) => setItem(i, { to })}
                 />
                 <button
                   type="button"
