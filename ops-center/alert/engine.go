@@ -636,6 +636,13 @@ func (e *engine) draft(k key, event Event, at time.Time, who Actor, why string, 
 		return nil
 	}
 	next.State = to
+	if to.Shown() && (event == Raise || !from.Shown()) {
+		next.ShownSince = nil
+		if !at.Equal(next.Raised) {
+			since := at.UTC()
+			next.ShownSince = &since
+		}
+	}
 	next.enter(to)
 	next.Group = e.group(&next)
 	next.Changes++

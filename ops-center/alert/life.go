@@ -22,6 +22,9 @@ type Life struct {
 	// Chattering says that the condition came and went too fast to be worked on
 	// when the alarm was last raised; see chatter.
 	Chattering bool `json:"chattering,omitempty"`
+	// ShownSince is when the alarm last came into sight, where that was not when it
+	// was raised: it had been hidden, or its condition was over.
+	ShownSince *time.Time `json:"shownSince,omitempty"`
 	// Shelved, Suppression and Service say why and until when the alarm is in
 	// the state of that name, and are absent in any other.
 	Shelved     *Shelf       `json:"shelved,omitempty"`

@@ -43,9 +43,21 @@ func (n *Notify) alertOf(s *Subscription, m *Message) (*cap12.Alert, error) {
 		return nil, fmt.Errorf("%s has no form in CAP", m.Type)
 	}
 	a.Sent, a.Identifier = e.At, capIdentifier(e.Alarm.ID, e.Kind, e.At)
-	first := cap12.Reference{Sender: a.Sender, Identifier: capIdentifier(e.Alarm.ID, AlarmRaised, e.Alarm.Raised), Sent: e.Alarm.Raised}
-	if a.Identifier != first.Identifier {
-		a.MsgType, a.References = "Update", []cap12.Reference{first}
+	// What came before of this alarm and was not cancelled: since it was last
+	// hidden, or over, the chain is a new one.
+	if e.Kind != AlarmRaised {
+		since := e.Alarm.Raised
+		if e.Alarm.ShownSince != nil {
+			since = *e.Alarm.ShownSince
+		}
+		refer := func(kind string, at time.Time) {
+			a.References = append(a.References, cap12.Reference{Sender: a.Sender, Identifier: capIdentifier(e.Alarm.ID, kind, at), Sent: at})
+		}
+		a.MsgType = "Update"
+		refer(AlarmRaised, since)
+		if seen := e.Alarm.Acknowledged; seen != nil && e.Kind != AlarmAcknowledged && !seen.At.Before(since) {
+			refer(AlarmAcknowledged, seen.At)
+		}
 	}
 	urgency := "Expected"
 	if e.Priority <= 2 {
