@@ -5,6 +5,7 @@ import { type Me, people } from './api.ts';
 import { Box } from './dialogs.tsx';
 import { roleKey } from './page.tsx';
 import { PasswordForm, said } from './password.tsx';
+import { QrCode } from './qr.tsx';
 import { TokensPanel } from './tokens.tsx';
 
 type Open = 'password' | 'totp' | 'off';
@@ -198,6 +199,7 @@ function TotpDialog({ onClose }: { onClose: () => void }) {
         {secret ? (
           <>
             <p>{t('people.totpText')}</p>
+            <QrCode text={secret.link} label={t('people.totpCode')} />
             <output className="secret">{(secret.secret.match(/.{1,4}/g) ?? []).join(' ')}</output>
             <a href={secret.link}>{t('people.totpLink')}</a>
             <label>
