@@ -67,6 +67,8 @@ export interface TrialAlarm {
   raised: string;
   cleared?: string;
   message: Label;
+  /** The rule, or the node that is down, for which it would not have been shown. */
+  explained?: string;
 }
 
 export interface Trial {
@@ -75,6 +77,9 @@ export interface Trial {
   readings: number;
   devices: number;
   total: number;
+  /** Of the total, those that would have been shown, and those expected for another alarm. */
+  shown: number;
+  explained: number;
   alarms: TrialAlarm[];
   rules: { rule: string; count: number; days?: Record<string, number> }[];
   busiest: { entity: string; count: number }[] | null;

@@ -33,6 +33,11 @@ export function TrialResult({ trial, names }: { trial: Trial; names: ReadonlyMap
           devices: number(lang, trial.devices),
         })}
       </p>
+      {trial.explained > 0 && (
+        <p className="explained">
+          {t('rules.shownOf', { shown: number(lang, trial.shown), explained: number(lang, trial.explained) })}
+        </p>
+      )}
       {trial.total > 0 && (
         <>
           {days.length > 1 && (
@@ -88,7 +93,15 @@ export function TrialResult({ trial, names }: { trial: Trial; names: ReadonlyMap
                     <td className="n">{when(a.raised)}</td>
                     <td className="n">{lasted(a)}</td>
                     <td>{who(a.entity, a.device ?? deviceOf.get(a.entity))}</td>
-                    <td>{labelOf(a.message, lang, '')}</td>
+                    <td>
+                      {labelOf(a.message, lang, '')}
+                      {a.explained && (
+                        <small>
+                          {' '}
+                          {t('rules.explainedBy', { by: names.get(a.explained) ?? a.explained })}
+                        </small>
+                      )}
+                    </td>
                   </tr>
                 ))}
               </tbody>
