@@ -65,3 +65,24 @@ func TestCAPChain(t *testing.T) {
 		t.Errorf("%v, want %v", types, want)
 	}
 }
+
+// TestDigestSubject: who reads only the subject of a digest sees whether all, some
+// or nothing of it is of a drill.
+func TestDigestSubject(t *testing.T) {
+	city, drill := &Event{Seq: 1, Kind: AlarmRaised}, &Event{Seq: 2, Kind: AlarmRaised, Exercise: "dt-2026-001"}
+	for _, c := range []struct {
+		events []*Event
+		vi, en string
+	}{
+		{[]*Event{city, city}, "Bản tổng hợp: 2 tin", "Digest: 2 events"},
+		{[]*Event{city, drill}, "Bản tổng hợp: 2 tin (có tin DIỄN TẬP)", "Digest: 2 events (some of an EXERCISE)"},
+		{[]*Event{drill, drill}, "DIỄN TẬP · Bản tổng hợp: 2 tin", "EXERCISE · Digest: 2 events"},
+	} {
+		for lang, want := range map[string]string{"vi": c.vi, "en": c.en} {
+			s := Subscription{ID: "s", Language: lang}
+			if got, _ := render(&s, s.message(c.events, true), "", time.UTC); got != want {
+				t.Errorf("%s: %q, want %q", lang, got, want)
+			}
+		}
+	}
+}

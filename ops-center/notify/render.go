@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,6 +23,7 @@ var words = map[string]map[string]string{
 	"priority":        {"vi": "Ưu tiên %d", "en": "Priority %d"},
 	"exercise":        {"vi": "DIỄN TẬP, không phải sự việc thật", "en": "EXERCISE, nothing of this is real"},
 	"drill":           {"vi": "DIỄN TẬP", "en": "EXERCISE"},
+	"drills":          {"vi": "có tin DIỄN TẬP", "en": "some of an EXERCISE"},
 	"time":            {"vi": "Thời điểm", "en": "Time"},
 	"expires":         {"vi": "Có hiệu lực đến", "en": "In force until"},
 	"zones":           {"vi": "Khu vực", "en": "Area"},
@@ -99,8 +101,11 @@ func render(s *Subscription, m *Message, base string, calendar *time.Location) (
 		subject = word("test", s.Language) + " – Vọng lâu"
 	case typeDigest:
 		subject = fmt.Sprintf(word("digest", s.Language), len(m.Events))
-		if m.Exercise {
+		switch {
+		case m.Exercise:
 			subject = word("drill", s.Language) + " · " + subject
+		case slices.ContainsFunc(m.Events, func(e *Event) bool { return e.Exercise != "" }):
+			subject += " (" + word("drills", s.Language) + ")"
 		}
 	default:
 		subject = headline(m.Event, s.Language)
