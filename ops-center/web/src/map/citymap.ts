@@ -473,13 +473,18 @@ export class CityMap {
     lats.sort((a, b) => a - b);
     const [west, east] = reachOf(lons);
     const [south, north] = reachOf(lats);
+    const room = this.canvas.clientHeight / 8;
     this.#map.fitBounds(
       [
         [west, south],
         [east, north],
       ],
-      // Above lie the search and the tools.
-      { padding: { top: 64, bottom: 36, left: 28, right: 28 }, maxZoom: 15, duration: 0 },
+      // Above lie the search and the tools; a low map has no room to leave free.
+      {
+        padding: { top: Math.min(64, room), bottom: Math.min(36, room), left: 28, right: 28 },
+        maxZoom: 15,
+        duration: 0,
+      },
     );
   }
 

@@ -30,12 +30,12 @@ export function Masthead(props: {
 }) {
   const { t } = useLanguage();
   return (
-    <header className="header">
+    <header className="header masthead">
       <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">
         <path d="M5 13 16 6l11 7M8 13.5v12M24 13.5v12M5 25.5h22M12 25.5v-7h8v7M11 13.5h10" />
       </svg>
       <h1>
-        {t('app.name')} <span>· {props.title}</span>
+        <b>{t('app.name')}</b> <span>· {props.title}</span>
       </h1>
       {props.parts}
       <div className="space" />
