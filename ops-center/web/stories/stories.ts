@@ -142,7 +142,7 @@ const wall: Story[] = [
   {
     id: 'wall/device',
     sizes: WALL,
-    shows: '.map canvas',
+    shows: '.alarms .row',
     steps: [{ key: 'j', shows: '.device h2' }],
     canvas: true,
   },

@@ -352,8 +352,8 @@ const leader = await ask('POST', '/v1/tokens', {
   role: 'shift_leader',
 });
 await page.context().clearCookies();
+await page.goto('about:blank'); // the same address with another fragment is no new page
 await page.goto(`${url}/departments#token=${encodeURIComponent(leader.secret)}`);
-await page.reload();
 await page.getByText('Vai trò của bạn không đặt tin cho đơn vị nào.').waitFor();
 expect('no button', (await page.getByRole('button', { name: 'Thêm đăng ký' }).count()) === 0);
 await axe('the page of others');

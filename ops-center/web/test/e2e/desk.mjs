@@ -205,6 +205,7 @@ await until(
   8000,
 );
 await choose(an, 'aq-3');
+await an.locator('.act-row button', { hasText: 'Bỏ tạm gác' }).waitFor();
 await an.keyboard.press('u');
 await until('U brings it back', async () => (await of('aq-3')).state === 'unacknowledged');
 await an.keyboard.press('1');

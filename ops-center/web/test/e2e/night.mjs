@@ -229,8 +229,9 @@ await run.until('S shelves it, with the reason', async () => {
   return a.state === 'shelved' && a.shelved?.by === 'An' && a.shelved?.reason === 'Đang sửa tại chỗ';
 });
 await closed(an);
-await run.until('its page says so', async () =>
-  /Tạm gác/i.test((await an.locator('.alarm-page').textContent()) ?? ''),
+await run.until(
+  'its page says so',
+  async () => (await an.locator('.act-row button', { hasText: 'Bỏ tạm gác' }).count()) === 1,
 );
 await an.keyboard.press('u');
 await run.until('U brings it back', async () => (await alarm(other.id)).state !== 'shelved');

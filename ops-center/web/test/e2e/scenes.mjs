@@ -140,7 +140,7 @@ await until('the scene is saved', async () =>
 await desk.getByRole('button', { name: 'Màn hình', exact: true }).click();
 await desk.locator('#display-hall-1 input[type="checkbox"]').check();
 await desk.locator('.board .bar button.main').click();
-await desk.locator('.scenes-push select').selectOption('ca-dem');
+await desk.locator('.scenes-push select').first().selectOption('ca-dem');
 const pushed = Date.now();
 await desk.locator('.scenes-push button.main').click();
 await hall.locator('main.stage[data-scene="ca-dem"]').waitFor();
