@@ -288,6 +288,7 @@ run.expect(
   (await ask('GET', '/v1/shift')).on.some((d) => d.name === 'An'),
 );
 await run.until('the map has the city again', async () => Number((await root(an)).devices) >= 60, PATIENCE);
+await live(binh, 'the other desk, by itself,');
 run.excused = false;
 
 // 7. The graphics are lost under it; the sensors come back.
