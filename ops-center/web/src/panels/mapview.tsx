@@ -493,18 +493,22 @@ function Outside({ view: [west, south, east, north] }: { view: Box }) {
     else if (place) wall.showBox([place[0], place[1], place[0], place[1]]);
   };
   return (
-    <button type="button" className="chip outside" title={t('map.outsideHint')} onClick={show}>
-      {t('map.outside')}
-      {([1, 2] as const).map((priority) => {
-        const count = out.filter((a) => a.priority === priority).length;
-        return (
-          count > 0 && (
-            <span key={priority}>
-              <PrioritySymbol priority={priority} size={16} /> {number(lang, count)}
-            </span>
-          )
-        );
-      })}
-    </button>
+    <>
+      {/* Below the search: beside it lie the tools. */}
+      <i className="break" aria-hidden="true" />
+      <button type="button" className="chip outside" title={t('map.outsideHint')} onClick={show}>
+        {t('map.outside')}
+        {([1, 2] as const).map((priority) => {
+          const count = out.filter((a) => a.priority === priority).length;
+          return (
+            count > 0 && (
+              <span key={priority}>
+                <PrioritySymbol priority={priority} size={16} /> {number(lang, count)}
+              </span>
+            )
+          );
+        })}
+      </button>
+    </>
   );
 }
