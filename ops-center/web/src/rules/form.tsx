@@ -7,18 +7,9 @@ import { number } from '../format.ts';
 import { type Key, useLanguage } from '../i18n/index.ts';
 import { type Label, labelOf } from '../live/dictionary.ts';
 import { type Department, register } from '../register/api.ts';
+import { CATEGORIES } from '../warnings/words.ts';
 import { type Book, type Limit, rules } from './api.ts';
-import {
-  CATEGORIES,
-  DAYS,
-  type Form,
-  idFrom,
-  KEPT,
-  KINDS,
-  ofKind,
-  type Problem,
-  STATISTICS,
-} from './model.ts';
+import { DAYS, type Form, idFrom, KEPT, KINDS, ofKind, type Problem, STATISTICS } from './model.ts';
 
 interface Quantity {
   name: string;

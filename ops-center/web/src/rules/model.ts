@@ -56,20 +56,6 @@ export const KINDS = [
 export type Kind = (typeof KINDS)[number];
 
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
-export const CATEGORIES = [
-  'Geo',
-  'Met',
-  'Safety',
-  'Security',
-  'Rescue',
-  'Fire',
-  'Health',
-  'Env',
-  'Transport',
-  'Infra',
-  'CBRNE',
-  'Other',
-] as const;
 export const STATISTICS = ['mean', 'median', 'min', 'max', 'sum', 'count'] as const;
 
 type Type = 'number' | 'whole' | 'duration' | 'word';
